@@ -1,0 +1,52 @@
+# make lab    the quickstart in JupyterLab
+# make demo   the quickstart in the terminal
+# make test   everything that is checked
+# make bench  the benchmarks of the README
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(wildcard widgets/*.json widgets/*.mjs widgets/*/*.ts widgets/*/*.css)
+
+.PHONY: lab demo test lint types front-end browser bench clean
+
+lab: .venv/.lab
+	$(BIN)/llmkit lab
+
+demo: .venv/.lab
+	$(BIN)/llmkit demo
+
+test: lint types front-end browser
+	$(BIN)/python -m pytest
+
+lint: .venv/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/.test
+	$(BIN)/mypy
+
+front-end: .venv/.test
+	cd widgets && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-audit --no-fund --loglevel=error
+	cd widgets && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
+	cd widgets && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
+
+browser: .venv/.test
+	$(BIN)/python -m tests.browser.install
+
+bench: .venv/.test
+	$(BIN)/python -m tests.benchmarks
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+.venv/.lab: .venv/bin/python pyproject.toml $(SOURCES)
+	$(BIN)/python -m pip install --quiet --editable '.[lab]'
+	$(BIN)/llmkit models fetch
+	touch $@
+
+.venv/.test: .venv/.lab
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv llmkit/static/*.js llmkit/static/*.css widgets/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,7 @@
+"""``python -m llmkit`` is the command line."""
+
+import sys
+
+from llmkit.cli import main
+
+sys.exit(main())

@@ -1,0 +1,317 @@
+"""An engine that answers from a list, with timing: for tests, and for lessons that must come out the same every time.
+
+It sits where the real decoders sit, under the shared prompt path, so that templates, splitting, stop strings, queueing
+and prefix reuse are the real ones.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import TYPE_CHECKING, TypeAlias
+
+from llmkit.engines.decoder import (
+    Alternative,
+    DecodeRequest,
+    DecoderInfo,
+    Done,
+    Prefill,
+    Report,
+    Token,
+    Tokens,
+)
+from llmkit.engines.stops import StopMatcher
+from llmkit.errors import EngineError, Error, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}{# <think> </think> enable_thinking #}"
+)
+_PIECES = re.compile(r"<\|\w+\|>|\s?\w+|\s|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A scripted answer.
+
+    Parameters
+    ----------
+    text : str or sequence of str
+        What is said, ``<think>…</think>`` and all. Of several texts the seed picks one, temperature 0 the first.
+    finish_reason : {"stop", "length"}
+        How it ends.
+    error : Error, optional
+        Raised after the text.
+    """
+
+    text: str | Sequence[str]
+    finish_reason: str = "stop"
+    error: Error | None = None
+
+
+Script: TypeAlias = "str | Answer | Callable[[str], str | Answer]"
+
+
+@dataclass
+class Scripted:
+    """A script to pass as ``engine=``.
+
+    Parameters
+    ----------
+    answers : sequence of str, Answer or Callable
+        Given in order, one a request; a function is called with the prompt's text. The last repeats with ``loop``.
+    tokens_per_second, prompt_tokens_per_second : float, optional
+        Speed of decode and prefill; ``None`` is as fast as can be.
+    slots : int
+        How many requests decode at once.
+    context_length : int
+        Tokens of prompt and output together.
+    loop : bool
+        Whether to begin again when the answers are used up, rather than fail.
+
+    Examples
+    --------
+    >>> import llmkit as lk
+    >>> session = lk.Session(engine=lk.Scripted(["The sky is blue."]), show=False, ledger=None)
+    >>> session.complete("Why?").text
+    'The sky is blue.'
+    """
+
+    answers: Sequence[Script]
+    tokens_per_second: float | None = None
+    prompt_tokens_per_second: float | None = None
+    slots: int = 8
+    context_length: int = 4096
+    loop: bool = True
+    _taken: int = field(default=0, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def take(self, prompt: str) -> Answer:
+        """Return the next answer.
+
+        Raises
+        ------
+        EngineError
+            If there is none left.
+        """
+        with self._lock:
+            number, self._taken = self._taken, self._taken + 1
+        if not self.answers or (number >= len(self.answers) and not self.loop):
+            raise EngineError(f"The script has {len(self.answers)} answers and was asked for one more.")
+        script = self.answers[number % len(self.answers)]
+        answer = script(prompt) if callable(script) else script
+        return Answer(answer) if isinstance(answer, str) else answer
+
+
+class ScriptedDecoder:
+    """A decoder that plays a script.
+
+    Parameters
+    ----------
+    script : Scripted
+        What to answer, and how fast.
+    """
+
+    def __init__(self, script: Scripted) -> None:
+        self._script = script
+        self._vocabulary: dict[str, int] = {}
+        self._texts: list[str] = []
+        self._lock = threading.Lock()
+        self._places = threading.Semaphore(script.slots)
+        self._cancels: dict[str, threading.Event] = {}
+        self._seen: OrderedDict[tuple[int, ...], None] = OrderedDict()
+        self._closed = False
+
+    @property
+    def info(self) -> DecoderInfo:
+        """What is known of the model."""
+        return DecoderInfo(
+            engine="scripted",
+            device="cpu",
+            context_length=self._script.context_length,
+            vocabulary_size=len(self._texts),
+            chat_template=TEMPLATE,
+            bos_token="",
+            eos_token="<|end|>",  # noqa: S106 - a token of text
+            add_bos=False,
+            end_ids=(self.tokenize("<|end|>", special=True)[0],),
+            slots=self._script.slots,
+            build="1",
+        )
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:  # noqa: ARG002 - it has no control tokens
+        """Return the ids of words, spaces and signs; new ones join the vocabulary."""
+        with self._lock:
+            return [self._id(piece) for piece in _PIECES.findall(text)]
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        """Return the text of ``ids``."""
+        return "".join(self._texts[id_] for id_ in ids)
+
+    def decode(self, request: DecodeRequest, report: Callable[[Report], None]) -> None:
+        """Start a request and return at once."""
+        cancelled = threading.Event()
+        with self._lock:
+            closed = self._closed
+            self._cancels[request.id] = cancelled
+        if closed:
+            report(Done("error", error=EngineError("The engine is closed.")))
+            return
+        threading.Thread(
+            target=self._serve, args=(request, report, cancelled), name=f"scripted-{request.id}", daemon=True
+        ).start()
+
+    def cancel(self, request_id: str) -> None:
+        """Stop a request."""
+        with self._lock:
+            cancelled = self._cancels.get(request_id)
+        if cancelled is not None:
+            cancelled.set()
+
+    def save_prefix(self, prompt: Sequence[int], path: Path) -> int:
+        """Write the prompt's text to ``path``."""
+        path.write_text(self.detokenize(prompt), encoding="utf-8")
+        return len(prompt)
+
+    def load_prefix(self, path: Path) -> int:
+        """Read what ``save_prefix`` wrote."""
+        ids = self.tokenize(path.read_text(encoding="utf-8"), special=True)
+        self._remember(tuple(ids))
+        return len(ids)
+
+    def close(self) -> None:
+        """End all requests."""
+        with self._lock:
+            self._closed = True
+            cancels = tuple(self._cancels.values())
+        for cancelled in cancels:
+            cancelled.set()
+
+    def _id(self, piece: str) -> int:
+        if piece not in self._vocabulary:
+            self._vocabulary[piece] = len(self._texts)
+            self._texts.append(piece)
+        return self._vocabulary[piece]
+
+    def _serve(self, request: DecodeRequest, report: Callable[[Report], None], cancelled: threading.Event) -> None:
+        with self._places:
+            try:
+                report(_Performance(self, self._script, request, report, cancelled).play())
+            except Error as error:
+                report(Done("error", error=error))
+            finally:
+                with self._lock:
+                    self._cancels.pop(request.id, None)
+
+    def cached(self, prompt: tuple[int, ...]) -> int:
+        """Return how many tokens of ``prompt`` begin an earlier request; at least one is always computed."""
+        with self._lock:
+            known = tuple(self._seen)
+        return min(max((_common(prompt, seen) for seen in known), default=0), len(prompt) - 1)
+
+    def remember(self, ids: tuple[int, ...]) -> None:
+        """Keep ``ids`` as a prefix that later requests may reuse."""
+        self._remember(ids)
+
+    def _remember(self, ids: tuple[int, ...]) -> None:
+        with self._lock:
+            self._seen[ids] = None
+            while len(self._seen) > 64:
+                self._seen.popitem(last=False)
+
+
+class _Performance:
+    """One request being answered."""
+
+    def __init__(
+        self,
+        decoder: ScriptedDecoder,
+        script: Scripted,
+        request: DecodeRequest,
+        report: Callable[[Report], None],
+        cancelled: threading.Event,
+    ) -> None:
+        self._decoder = decoder
+        self._script = script
+        self._request = request
+        self._report = report
+        self._cancelled = cancelled
+        self._stops = StopMatcher(request.stop)
+
+    def play(self) -> Done:
+        request = self._request
+        prompt = len(request.prompt)
+        began = time.perf_counter()
+        cached = self._decoder.cached(request.prompt) if request.reuse_prefix else 0
+        if not self._prefill(prompt, cached):
+            return Done("cancelled", prompt_tokens=prompt, cached_tokens=cached, generated_tokens=0)
+        answer = self._script.take(self._decoder.detokenize(request.prompt))
+        ids = self._decoder.tokenize(self._text(answer), special=False)
+        first = time.perf_counter()
+        reason, tail, count = self._decode(ids, answer)
+        self._decoder.remember((*request.prompt, *ids[:count]))
+        error = answer.error if reason in {"stop", "length"} else None
+        return Done(
+            "error" if error else reason,  # type: ignore[arg-type] # a script's finish reason is checked in _text
+            raw_reason=reason,
+            tail=tail,
+            prompt_tokens=prompt,
+            cached_tokens=cached,
+            generated_tokens=count,
+            prefill_time=first - began,
+            decode_time=time.perf_counter() - first,
+            error=error,
+        )
+
+    def _text(self, answer: Answer) -> str:
+        if answer.finish_reason not in {"stop", "length"}:
+            raise ValidationError(f"A script ends with stop or length, not {answer.finish_reason!r}.", field="answers")
+        if isinstance(answer.text, str):
+            return answer.text
+        sampling = self._request.sampling
+        return answer.text[sampling.seed % len(answer.text) if sampling.temperature else 0]
+
+    def _prefill(self, total: int, cached: int) -> bool:
+        rate = self._script.prompt_tokens_per_second
+        for done in range(cached, total, 32):
+            self._report(Prefill(done, total, cached))
+            if self._pause(min(32, total - done), rate):
+                return False
+        self._report(Prefill(total, total, cached))
+        return not self._cancelled.is_set()
+
+    def _decode(self, ids: list[int], answer: Answer) -> tuple[str, str, int]:
+        """Return how it ended, the text still held back, and how many tokens came."""
+        for count, id_ in enumerate(ids):
+            if self._pause(1, self._script.tokens_per_second):
+                return "cancelled", self._stops.flush(), count
+            if count == self._request.max_tokens:
+                return "length", self._stops.flush(), count
+            self._report(Tokens((self._token(id_),)))
+            if self._stops.matched is not None:
+                return "stop", "", count + 1
+        return answer.finish_reason, self._stops.flush(), len(ids)
+
+    def _token(self, id_: int) -> Token:
+        text = self._decoder.detokenize([id_])
+        shown = self._stops.feed(text)
+        if self._request.logprobs is None:
+            return Token(id_, shown)
+        alternatives = (Alternative(id_, text, 0.0),) if self._request.logprobs else ()
+        return Token(id_, shown, 0.0, alternatives)
+
+    def _pause(self, tokens: int, rate: float | None) -> bool:
+        """Take the time of ``tokens`` at ``rate``; return whether the request was cancelled."""
+        return self._cancelled.wait(tokens / rate) if rate else self._cancelled.is_set()
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

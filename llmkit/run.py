@@ -1,0 +1,331 @@
+"""A run: one completion in flight, to be read while it goes and after."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from llmkit import waiting
+from llmkit.errors import Error, RunCancelled, TimeoutError  # noqa: A004 - a built-in TimeoutError too
+from llmkit.events import Abort, End, Event, Failure, TextDelta, ToolCallFailed, ToolCallMade
+from llmkit.log import EventLog, Replay
+from llmkit.presenting import presenter
+from llmkit.results import Result, result_from
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+
+    import pandas as pd
+
+    from llmkit.cancellation import CancelToken
+    from llmkit.messages import Message
+    from llmkit.request import RunRequest
+    from llmkit.results import Response, Stats, StepResult, Usage
+    from llmkit.settings import FinishReason
+    from llmkit.tools.calls import ToolCall, ToolCallError
+
+T = TypeVar("T")
+
+
+class Run:
+    """One completion in flight; :meth:`llmkit.Session.complete` makes it and returns at once.
+
+    Streams (``token_stream``, ``tool_call_stream``, ``events``) are replays from the first token, in any number, early
+    or late, with ``for`` and ``async for``; iterating the run is iterating ``token_stream``. The settled values
+    (``text``, ``reasoning``, ``tool_calls``, ``steps``, …) wait for the end. ``await run`` and ``run.result()`` give
+    all of them at once. A run that was cancelled raises :class:`llmkit.RunCancelled` there, with what there was; one
+    that failed raises its error. ``finish_reason``, ``usage``, ``total_usage``, ``stats`` and ``steps`` tell what is
+    known in either case, and ``error`` says what went wrong.
+
+    Attributes
+    ----------
+    id : str
+        The run's id, known at once.
+    request : RunRequest
+        What was asked.
+    """
+
+    def __init__(self, request: RunRequest, log: EventLog, cancel: CancelToken) -> None:
+        self.id = request.run_id
+        self.request = request
+        self._log = log
+        self._cancel = cancel
+
+    # -- streams ------------------------------------------------------------------------------------------------
+
+    @property
+    def token_stream(self) -> Replay[str]:
+        """The text's pieces as they are decoded; empty with ``stream=False``."""
+        return Replay(self._log, lambda event: event.text if isinstance(event, TextDelta) else None, _failure)
+
+    @property
+    def tool_call_stream(self) -> Replay[ToolCall | ToolCallError]:
+        """Tool calls and tool-call errors as they are parsed; empty with ``stream=False``."""
+        return Replay(self._log, self._call_in, _failure)
+
+    @property
+    def events(self) -> Replay[Event]:
+        """Everything that happens, numbered from 0; always ends cleanly."""
+        return Replay(self._log, lambda event: event)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate the text's pieces."""
+        return iter(self.token_stream)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Iterate the text's pieces."""
+        return self.token_stream.__aiter__()
+
+    def subscribe(self, callback: Callable[[Event], None]) -> None:
+        """Call ``callback`` with every event from the first on, on llmkit's event loop thread.
+
+        Parameters
+        ----------
+        callback : Callable
+            Must be quick and thread-safe. What it raises is logged, and the run goes on.
+        """
+        self._log.subscribe(callback)
+
+    # -- settled values -----------------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end, whatever it is.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds at most.
+
+        Returns
+        -------
+        bool
+            Whether the run has ended.
+        """
+        limit = None if timeout is None else time.monotonic() + timeout
+        grown = self._log.watch()
+        try:
+            while self._log.end is None:
+                left = None if limit is None else limit - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                grown.clear()
+                if self._log.end is None:
+                    waiting.wait(grown, left)
+        finally:
+            self._log.unwatch(grown)
+        return True
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait for the end and return all settled values.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds at most. The run goes on when they pass.
+
+        Raises
+        ------
+        RunCancelled
+            If it was cancelled; carries what there was.
+        TimeoutError
+            If ``timeout`` passed.
+        Error
+            What the run failed with.
+        """
+        if not self.wait(timeout):
+            raise TimeoutError(
+                f"The run hasn't ended in {timeout:g} s; it goes on. run.cancel() stops it.", limit="wait"
+            )
+        return self._settled()
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        """Wait for the end in any event loop and return all settled values."""
+        return self._ended().__await__()
+
+    @property
+    def text(self) -> str:
+        """The text of the last step."""
+        return self.result().text
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning of the last step."""
+        return self.result().reasoning
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls of the last step."""
+        return self.result().tool_calls
+
+    @property
+    def output(self) -> Any:
+        """The structured output; without ``output=`` the text."""
+        return self.result().output
+
+    @property
+    def response(self) -> Response:
+        """The last step's response: id, time, model, messages."""
+        return self.result().response
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The whole conversation, the answer included; ready to pass on."""
+        return self.result().messages
+
+    @property
+    def steps(self) -> tuple[StepResult, ...]:
+        """The steps that were finished."""
+        return self._end().steps
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of the last step."""
+        end = self._end()
+        return end.steps[-1].usage if end.steps else end.usage
+
+    @property
+    def total_usage(self) -> Usage:
+        """Tokens of all steps together."""
+        return self._end().usage
+
+    @property
+    def stats(self) -> Stats | None:
+        """How it went: times, rates, memory; ``None`` when profiling is off."""
+        return self._end().stats
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why it ended: stop, length, tool-calls, error, cancelled, …."""
+        return self._end().finish_reason
+
+    @property
+    def raw_finish_reason(self) -> str:
+        """Why it ended, in the engine's own word."""
+        return self._end().raw_finish_reason
+
+    @property
+    def error(self) -> Error | None:
+        """What it failed with, :class:`llmkit.RunCancelled` if it was cancelled, ``None`` if it is done."""
+        return _failure(self._end())
+
+    @property
+    def tokens(self) -> pd.DataFrame:
+        """The decoded tokens, a row each; needs ``logprobs=`` when the run is made."""
+        from llmkit.records.frames import tokens_frame_of
+
+        return tokens_frame_of(self.steps)
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended; doesn't wait."""
+        return self._log.end is not None
+
+    @property
+    def status(self) -> str:
+        """Where it is: queued, loading, prefill, decoding, done, cancelled or failed; doesn't wait."""
+        end = self._log.end
+        if end is not None:
+            return {"finish": "done", "abort": "cancelled"}.get(end.type, "failed")
+        for index in range(len(self._log) - 1, -1, -1):
+            status = _STATUS.get(self._log[index].type)
+            if status is not None:
+                return status
+        return "new"
+
+    @property
+    def text_so_far(self) -> str:
+        """The text as far as it has come; doesn't wait and never raises."""
+        end = self._log.end
+        if end is not None:
+            return end.text
+        deltas = (self._log[index] for index in range(len(self._log)))
+        return "".join(event.text for event in deltas if isinstance(event, TextDelta))
+
+    def cancel(self, reason: str = "cancelled by the caller") -> bool:
+        """Stop it: within one token, in prefill within a chunk.
+
+        Parameters
+        ----------
+        reason : str
+            Kept in the record.
+
+        Returns
+        -------
+        bool
+            Whether this call stopped it; ``False`` if it had ended or was being cancelled already.
+        """
+        return not self.ended and self._cancel.cancel(reason)
+
+    def show(self) -> None:
+        """Show it: a live view in a notebook, the text as it streams in a terminal or script."""
+        presenter().show(self, asked=True)
+
+    def __repr__(self) -> str:
+        text = self.text_so_far
+        shown = text if len(text) <= 80 else f"{text[:79]}…"
+        parts = [self.status, self.request.model]
+        end = self._log.end
+        if end is not None and end.stats is not None:
+            parts.append(str(end.stats))
+        return f"<Run {self.id} · {' · '.join(parts)}: {shown!r}>"
+
+    def __str__(self) -> str:
+        return self.text_so_far
+
+    def _ipython_display_(self) -> None:
+        if not presenter().shown_here(self):
+            presenter().show(self, asked=False)
+
+    async def _ended(self) -> Result:
+        grown = self._log.watch()
+        try:
+            while self._log.end is None:
+                grown.clear()
+                if self._log.end is None:
+                    await waiting.wait_async(grown)
+        finally:
+            self._log.unwatch(grown)
+        return self._settled()
+
+    def _end(self) -> End:
+        self.wait()
+        end = self._log.end
+        assert end is not None  # noqa: S101 - wait() returns at the end
+        return end
+
+    def _settled(self) -> Result:
+        end = self._end()
+        error = _failure(end)
+        if error is not None:
+            raise error
+        return result_from(end, self.request.messages)
+
+    def _call_in(self, event: Event) -> ToolCall | ToolCallError | None:
+        if not self.request.stream:
+            return None
+        if isinstance(event, ToolCallMade):
+            return event.call
+        return event.error if isinstance(event, ToolCallFailed) else None
+
+
+_STATUS = {
+    "start": "new",
+    "load": "loading",
+    "queue": "queued",
+    "step-start": "prefill",
+    "prefill": "prefill",
+    "text-delta": "decoding",
+    "reasoning-delta": "decoding",
+    "tokens": "decoding",
+}
+
+
+def _failure(end: End) -> Error | None:
+    if isinstance(end, Failure):
+        return end.error
+    if isinstance(end, Abort):
+        message = f"The run was cancelled: {end.reason}." if end.reason else "The run was cancelled."
+        return RunCancelled(message, text=end.text, tool_calls=end.tool_calls, stats=end.stats)
+    return None

@@ -1,0 +1,100 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { AnyModel } from "@anywidget/types";
+import widget from "./index";
+import type { RunState } from "./protocol";
+import { state } from "./testing";
+
+/** A model as anywidget gives it, with the kernel's part played by the test. */
+class FakeModel {
+  readonly sent: unknown[] = [];
+  private readonly handlers = new Map<string, Set<(message?: unknown) => void>>();
+
+  constructor(private value: RunState) {}
+
+  get(): RunState {
+    return this.value;
+  }
+
+  on(name: string, handler: () => void): void {
+    this.handlers.set(name, (this.handlers.get(name) ?? new Set()).add(handler));
+  }
+
+  off(name: string, handler: () => void): void {
+    this.handlers.get(name)?.delete(handler);
+  }
+
+  send(message: unknown): void {
+    this.sent.push(message);
+  }
+
+  deliver(message: unknown): void {
+    for (const handler of this.handlers.get("msg:custom") ?? []) handler(message);
+  }
+
+  push(value: RunState): void {
+    this.value = value;
+    for (const handler of this.handlers.get("change:state") ?? []) handler();
+  }
+
+  get asModel(): AnyModel<{ state: RunState }> {
+    return this as unknown as AnyModel<{ state: RunState }>;
+  }
+}
+
+function open(first: RunState) {
+  const model = new FakeModel(first);
+  const { initialize, render } = widget();
+  const finalize = initialize({ model: model.asModel });
+  const el = document.createElement("div");
+  return { model, finalize, el, remove: render({ el }), render };
+}
+
+const announced = () => [...document.querySelectorAll(".llmkit-announcer p")].map((line) => line.textContent);
+
+afterEach(() => document.body.replaceChildren());
+
+describe("the run widget", () => {
+  it("greets the kernel and shows what comes", async () => {
+    const { model, el } = open(state());
+    expect(model.sent).toEqual([{ kind: "hello" }]);
+    model.deliver({ kind: "patch", seq: 1, text: "Hello", set: { status: "decoding" } });
+    await vi.waitFor(() => expect(el.querySelector(".llmkit-run-answer")!.textContent!.trim()).toBe("Hello"));
+  });
+
+  it("takes the final state that is pushed at the end", async () => {
+    const { model, el } = open(state({ seq: 3, text: "a" }));
+    model.push(state({ seq: 9, text: "all of it", status: "done" }));
+    await vi.waitFor(() => expect(el.querySelector(".llmkit-run-answer")!.textContent!.trim()).toBe("all of it"));
+  });
+
+  it("shows the same run in any number of views, each of which can go", async () => {
+    const { model, el, remove, render } = open(state());
+    const second = document.createElement("div");
+    render({ el: second });
+    remove();
+    model.deliver({ kind: "patch", seq: 1, text: "Hello" });
+    await vi.waitFor(() => expect(second.textContent).toContain("Hello"));
+    expect(el.childElementCount).toBe(0);
+  });
+
+  it("announces changes of status and the finished answer, not each token", () => {
+    const { model } = open(state({ model: "M" }));
+    model.deliver({ kind: "patch", seq: 1, text: "**He", set: { status: "decoding" } });
+    model.deliver({ kind: "patch", seq: 2, text: "llo**" });
+    model.deliver({ kind: "patch", seq: 3, set: { status: "done" } });
+    expect(announced()).toEqual(["M: Answering", "M: Done. Hello"]);
+    expect(document.querySelector(".llmkit-announcer")!.getAttribute("aria-live")).toBe("polite");
+  });
+
+  it("announces nothing for a run that was over before", () => {
+    open(state({ status: "done", text: "a" }));
+    expect(announced()).toEqual([]);
+  });
+
+  it("listens no more when its model goes", () => {
+    const { model, finalize } = open(state());
+    finalize();
+    model.deliver({ kind: "patch", seq: 1, set: { status: "decoding" } });
+    expect(announced()).toEqual([]);
+  });
+});

@@ -1,0 +1,163 @@
+// One view of a run: built once, then painted from the state.
+
+import { copy } from "./copy";
+import { make, say } from "./dom";
+import { isOver, type RunState } from "./protocol";
+import type { RunStore } from "./store";
+import { StreamedMarkdown } from "./streamed";
+import { footerWords, rateWords, statusWords } from "./words";
+
+/** The prompt's progress shows only when reading it takes longer than this, in milliseconds. */
+const PREFILL_PATIENCE = 300;
+/** Painting takes at most a fifth of the time, and happens at least twice a second. */
+const PAINT = { share: 4, atMost: 500 };
+const COPIED_FOR = 1_500;
+
+export class RunView {
+  readonly element: HTMLElement;
+  private readonly store: RunStore;
+  private readonly status = make("span", "status");
+  private readonly model = make("span", "model");
+  private readonly engine = make("span", "engine");
+  private readonly rate = make("span", "rate");
+  private readonly note = make("p", "note");
+  private readonly fill = make("div", "fill");
+  private readonly bar = make("div", "bar", { role: "progressbar" }, this.fill);
+  private readonly stop = make("button", "button", { type: "button", title: "Stop this run" }, "Stop");
+  private readonly copy = make("button", "button", { type: "button", title: "Copy the answer as Markdown" }, "Copy");
+  private readonly thoughts = make("div", "markdown");
+  private readonly reasoning = make("details", "reasoning", {}, make("summary", "summary", {}, "Reasoning"), this.thoughts);
+  private readonly answer = make("div", "markdown");
+  private readonly error = make("div", "error");
+  private readonly footer = make("footer", "footer");
+  private readonly answerText = new StreamedMarkdown(this.answer);
+  private readonly reasoningText = new StreamedMarkdown(this.thoughts);
+  private readonly unsubscribe: () => void;
+  private paintTimer: ReturnType<typeof setTimeout> | undefined;
+  private prefillTimer: ReturnType<typeof setTimeout> | undefined;
+  private patient = true;
+  private cost = 0;
+
+  constructor(store: RunStore) {
+    this.store = store;
+    this.answer.classList.add("llmkit-run-answer");
+    this.element = this.build();
+    this.stop.addEventListener("click", () => this.onStop());
+    this.copy.addEventListener("click", () => void this.onCopy());
+    this.reasoning.addEventListener("toggle", () => this.paint());
+    this.unsubscribe = store.subscribe(() => this.schedule());
+    this.paint();
+  }
+
+  dispose(): void {
+    this.unsubscribe();
+    clearTimeout(this.paintTimer);
+    clearTimeout(this.prefillTimer);
+    this.element.remove();
+  }
+
+  private build(): HTMLElement {
+    const dot = make("span", "dot", { "aria-hidden": "true" });
+    const buttons = make("span", "buttons", {}, this.stop, this.copy);
+    const who = make("span", "who", {}, dot, this.status, this.model, this.engine);
+    const header = make("header", "header", {}, who, this.rate, buttons);
+    const section = make("section", "view", {}, header, this.bar, this.note);
+    section.classList.add("llmkit-run");
+    section.append(this.reasoning, this.answer, this.error, this.footer);
+    return section;
+  }
+
+  /** Paint soon: at once for the end, otherwise the later the more a painting costs. */
+  private schedule(): void {
+    const over = isOver(this.store.state.status);
+    if (over) clearTimeout(this.paintTimer);
+    else if (this.paintTimer !== undefined) return;
+    const delay = over ? 0 : Math.min(PAINT.share * this.cost, PAINT.atMost);
+    this.paintTimer = setTimeout(() => this.paint(), delay);
+  }
+
+  private paint(): void {
+    this.paintTimer = undefined;
+    const before = performance.now();
+    const { state } = this.store;
+    this.element.dataset["status"] = state.status;
+    this.element.setAttribute("aria-label", `Answer of ${state.model || "a model"}`);
+    this.element.setAttribute("aria-busy", String(!isOver(state.status)));
+    this.paintHeader(state);
+    this.paintProgress(state);
+    this.paintText(state);
+    this.paintEnd(state);
+    this.cost = performance.now() - before;
+  }
+
+  private paintHeader(state: RunState): void {
+    say(this.status, statusWords(state));
+    say(this.model, state.model);
+    say(this.engine, state.engine);
+    say(this.note, state.note);
+    say(this.rate, isOver(state.status) ? "" : rateWords(state.rate));
+    const hadFocus = document.activeElement === this.stop;
+    this.stop.hidden = isOver(state.status);
+    if (hadFocus && this.stop.hidden) this.copy.focus();
+    this.copy.hidden = state.text === "";
+  }
+
+  private paintProgress(state: RunState): void {
+    const reading = state.status === "prefill" && state.prefill !== null;
+    if (!reading) this.forgetPrefill();
+    else this.prefillTimer ??= setTimeout(() => this.onSlowPrefill(), PREFILL_PATIENCE);
+    const share = this.progress(state);
+    this.bar.hidden = share === undefined;
+    if (share === undefined) return;
+    this.bar.classList.toggle("llmkit-run-unknown", share === null);
+    this.bar.setAttribute("aria-label", statusWords(state));
+    if (share === null) this.bar.removeAttribute("aria-valuenow");
+    else this.bar.setAttribute("aria-valuenow", String(Math.round(share)));
+    this.fill.style.width = share === null ? "" : `${share}%`;
+  }
+
+  /** Return how far it is, in percent: `null` when unknown, `undefined` when there is nothing to show. */
+  private progress({ status, load, prefill }: RunState): number | null | undefined {
+    if (status === "loading") return load?.percentage ?? null;
+    if (status !== "prefill" || prefill === null || this.patient) return undefined;
+    return (100 * prefill.done) / Math.max(1, prefill.total);
+  }
+
+  private paintText(state: RunState): void {
+    this.reasoning.hidden = state.reasoning === "";
+    if (this.reasoning.open) this.reasoningText.update(state.reasoning);
+    this.answerText.update(state.text);
+    if (isOver(state.status)) this.answerText.settle();
+  }
+
+  private paintEnd(state: RunState): void {
+    this.error.hidden = state.error === null;
+    if (state.error !== null && this.error.childElementCount === 0) {
+      this.error.append(make("strong", "kind", {}, state.error.kind), make("span", "message", {}, state.error.message));
+    }
+    say(this.footer, isOver(state.status) ? footerWords(state) : "");
+  }
+
+  private onSlowPrefill(): void {
+    this.patient = false;
+    this.paint();
+  }
+
+  private forgetPrefill(): void {
+    clearTimeout(this.prefillTimer);
+    this.prefillTimer = undefined;
+    this.patient = true;
+  }
+
+  private onStop(): void {
+    this.store.stop();
+    this.stop.textContent = "Stopping…";
+    this.stop.disabled = true;
+  }
+
+  private async onCopy(): Promise<void> {
+    const copied = await copy(this.store.state.text);
+    this.copy.textContent = copied ? "Copied" : "Can't copy here";
+    setTimeout(() => (this.copy.textContent = "Copy"), COPIED_FOR);
+  }
+}
