@@ -88,7 +88,9 @@ def _quickstart() -> Path:
         return here.resolve()
     copy = Path(QUICKSTART).resolve()
     if not copy.exists():
-        shutil.copyfile(Path(__file__).parent / "static" / QUICKSTART, copy)
+        package = Path(__file__).parent
+        packaged = package / "static" / QUICKSTART  # in a wheel; a checkout has it in its notebooks
+        shutil.copyfile(packaged if packaged.exists() else package.parent / "notebooks" / QUICKSTART, copy)
     return copy
 
 
@@ -113,7 +115,13 @@ def _list_models(_: argparse.Namespace) -> int:
     from llmkit.models.cache import cached_models
 
     rows = [
-        (model.name, f"{model.size / 1e6:,.0f} MB", model.format or "unfinished", model.licence or "unknown", str(model.path))
+        (
+            model.name,
+            f"{model.size / 1e6:,.0f} MB",
+            model.format or "unfinished",
+            model.licence or "unknown",
+            str(model.path),
+        )
         for model in cached_models()
     ]
     table = [("name", "size", "format", "licence", "where"), *rows]
@@ -147,7 +155,8 @@ def _remove(options: argparse.Namespace) -> int:
     from llmkit.models.cache import remove
 
     freed = remove(options.name)
-    print(f"Removed {_printable(options.name)}; {freed / 1e6:,.0f} MB are free again.")  # noqa: T201 - a command line prints
+    words = f"Removed {_printable(options.name)}; {freed / 1e6:,.0f} MB are free again."
+    print(words)  # noqa: T201 - a command line prints
     return 0
 
 

@@ -17,18 +17,18 @@ from llmkit.engines.base import (
     ReasoningPiece,
     TextPiece,
 )
-from llmkit.engines.decoder import DecodeRequest, Done, Prefill, Report, Sampling, Tokens
+from llmkit.engines.decoder import DecodeRequest, Done, Prefill, Report, Sampling, Token, Tokens
 from llmkit.engines.thinking import decode_within_budget
 from llmkit.prompting.prompt import Prompting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from llmkit.cancellation import CancelToken
     from llmkit.engines.decoder import Decoder
     from llmkit.prompting.prompt import Prompt
-    from llmkit.prompting.splitter import Piece
+    from llmkit.prompting.splitter import Piece, Splitter
     from llmkit.settings import Settings
 
 
@@ -61,24 +61,20 @@ class LocalEngine:
         prompt = await in_thread(self._prepare, request)
         for note in prompt.notes:
             yield Note(note)
-        splitter = self.prompting.splitter(prompt)
-        reasoning_tokens = 0
-        ids: list[int] = []
-        async for report in self._reports(request, prompt, cancel, lambda: reasoning_tokens * splitter.reasoning):
+        written = _Written(self.prompting.splitter(prompt))
+        async for report in self._reports(request, prompt, cancel, written):
             match report:
                 case Tokens(tokens):
                     yield Decoded(tokens)
                     for token in tokens:
-                        ids.append(token.id)
-                        reasoning_tokens += splitter.reasoning
-                        for piece in splitter.feed(token.text):
+                        for piece in written.take(token):
                             yield _delta(piece)
                 case Done():
-                    for piece in (*splitter.feed(report.tail), *splitter.finish()):
+                    for piece in written.finish(report.tail):
                         yield _delta(piece)
                     if request.cache is not None and report.reason in {"stop", "length"}:
-                        await in_thread(self.caches.extended, request.cache, (*prompt.ids, *ids))
-                    yield replace(report, reasoning_tokens=reasoning_tokens)
+                        await in_thread(self.caches.extended, request.cache, (*prompt.ids, *written.ids))
+                    yield replace(report, reasoning_tokens=written.reasoning_tokens)
                 case Prefill():
                     yield report
 
@@ -92,7 +88,7 @@ class LocalEngine:
         return self.prompting.prompt(request.messages, request.settings)
 
     def _reports(
-        self, request: EngineRequest, prompt: Prompt, cancel: CancelToken, reasoning_tokens: Callable[[], int]
+        self, request: EngineRequest, prompt: Prompt, cancel: CancelToken, written: _Written
     ) -> AsyncIterator[Report]:
         settings = request.settings
         room = self.decoder.info.context_length - len(prompt.ids)
@@ -111,7 +107,7 @@ class LocalEngine:
             decode_request,
             cancel,
             budget=settings.reasoning_budget,
-            reasoning_tokens=reasoning_tokens,
+            reasoning_tokens=lambda: written.reasoning_tokens if written.reasoning else 0,
             closing=self.prompting.closing(),
         )
 
@@ -138,6 +134,30 @@ class LocalEngine:
             forget()
             if not ended:
                 self.decoder.cancel(request.id)
+
+
+class _Written:
+    """What the model has written so far, as it is split."""
+
+    def __init__(self, splitter: Splitter) -> None:
+        self.ids: list[int] = []
+        self.reasoning_tokens = 0
+        self._splitter = splitter
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether the model is reasoning now."""
+        return self._splitter.reasoning
+
+    def take(self, token: Token) -> list[Piece]:
+        """Take the next token; return what is certain by now."""
+        self.ids.append(token.id)
+        self.reasoning_tokens += self.reasoning
+        return self._splitter.feed(token.text)
+
+    def finish(self, tail: str) -> list[Piece]:
+        """Take the last text; return what was held back."""
+        return [*self._splitter.feed(tail), *self._splitter.finish()]
 
 
 def sampling_from(settings: Settings, seed: int) -> Sampling:

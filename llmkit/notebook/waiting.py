@@ -159,6 +159,7 @@ class ShellChannel:
         self._read_ahead = None if thread is not None else getattr(kernel, "msg_queue", None)
         self._usual: Callable[..., Any] = self._stream._recv_callback  # noqa: SLF001
         self._kept: list[list[Any]] = []
+        self._handed_on: set[asyncio.Task[Any]] = set()
         self._context: Context | None = None
         _ = (kernel._parent_ident["shell"], kernel._publish_status, kernel.shell_handlers)  # noqa: SLF001
         if not callable(self._usual):
@@ -185,10 +186,12 @@ class ShellChannel:
         with _held_interrupts():
             kept, self._kept, self._context = self._kept, [], None
             for frames in kept:
-                if inspect.iscoroutinefunction(self._usual):
-                    self._stream.io_loop.add_callback(self._usual, frames)
-                else:
-                    self._usual(frames)  # now, so that it is in the queue before the end of an abort
+                # At once, not by a callback: a failed cell aborts what was queued before the abort's end is.
+                result = self._usual(frames)
+                if inspect.iscoroutine(result):
+                    task = self._stream.io_loop.asyncio_loop.create_task(result)
+                    self._handed_on.add(task)
+                    task.add_done_callback(self._handed_on.discard)
             self._stream.on_recv(self._usual, copy=False)
 
     def poll(self, bell: socket.socket, timeout: float) -> None:

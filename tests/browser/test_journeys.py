@@ -76,8 +76,13 @@ def test_a_stop_reaches_a_kernel_that_waits_for_the_run(open_notebook: OpenNoteb
     notebook = open_notebook(
         [
             scripted(count=5000, rate=50),
-            "run = session.complete('Go on')\n"
-            "try:\n    run.result()\nexcept lk.RunCancelled as stop:\n    print('stopped', len(stop.text) > 5)",
+            """
+run = session.complete('Go on')
+try:
+    run.result()
+except lk.RunCancelled as stop:
+    print('stopped', len(stop.text) > 5)
+""",
         ]
     )
     notebook.run_cell(0)

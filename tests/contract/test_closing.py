@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from llmkit.engines.choice import Choice, load_decoder
 from llmkit.engines.decoder import Decoder, Tokens
 from llmkit.engines.scripted import Scripted, ScriptedDecoder
 from llmkit.errors import EngineError
-from tests.contract.conftest import Asker, Subject, story_of
+from tests.contract.conftest import Answer, Asker, Subject, story_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,25 +33,14 @@ def test_close_ends_what_is_running_and_refuses_more(subject: Subject) -> None:
     ask = Asker(subject)
     running = ask(max_tokens=subject.many)
     running.until(Tokens)
-    ids = subject.decoder.tokenize("fish", special=False)
     subject.decoder.close()
     assert running.done.reason in {"cancelled", "error"}
     subject.decoder.close()
-    assert ids
-    refused = Asker(Subject("closed", _Tokenized(subject.decoder, ids), 4, 4, 4))()
-    assert refused.done.reason == "error"
-    assert isinstance(refused.done.error, EngineError)
+    with pytest.raises(EngineError, match="closed|unloaded"):
+        _refuse(Answer(subject.decoder, replace(running.request, id="late")))
 
 
-class _Tokenized:
-    """A closed decoder that still knows one text's tokens."""
-
-    def __init__(self, decoder: Decoder, ids: list[int]) -> None:
-        self._decoder = decoder
-        self._ids = ids
-
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        return self._ids
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._decoder, name)
+def _refuse(answer: Answer) -> None:
+    assert answer.done.reason == "error"
+    assert answer.done.error is not None
+    raise answer.done.error

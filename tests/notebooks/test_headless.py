@@ -50,7 +50,7 @@ def test_runs_are_there_as_text_and_html(executed: Any) -> None:
 
 
 def test_nbconvert_makes_a_page_of_it(executed: Any) -> None:
-    page, _ = HTMLExporter().from_notebook_node(executed)
+    page, _ = HTMLExporter().from_notebook_node(executed)  # type: ignore[no-untyped-call]
     assert "Answer of" in page
 
 

@@ -68,7 +68,7 @@ class FakeRun:
             self.emit(events.TextDelta, step=0, text=piece)
 
     def finish(self, text: str = "", **changes: Any) -> None:
-        self.emit(events.Finish, **_end(text, finish_reason="stop", **changes))
+        self.emit(events.Finish, **_end(text, **{"finish_reason": "stop", **changes}))
 
     def abort(self, text: str = "") -> None:
         self.emit(events.Abort, **_end(text, finish_reason="cancelled"))

@@ -54,8 +54,8 @@ def test_a_pinned_cache_is_saved_after_every_run(make: Callable[[], lk.Session])
     before = session.caches().pin("story").tokens
     session.complete([*run.messages, {"role": "user", "content": "and then?"}], cache="story").result()
     frame = session.caches().frame
-    assert frame.loc[0, "pinned"]
-    assert frame.loc[0, "tokens"] > before
+    assert frame["pinned"].tolist() == [True]
+    assert frame["tokens"].tolist()[0] > before
 
 
 def test_a_deleted_cache_is_gone(make: Callable[[], lk.Session]) -> None:

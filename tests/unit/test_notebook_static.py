@@ -26,10 +26,10 @@ HOSTILE = [
     "![x](data:image/svg+xml,<svg/onload=alert(1)>)",
     "[x](javascript:alert(1)) [x](JaVaScRiPt:alert(1)) [x]( &#106;avascript:alert(1))",
     "[x][y]\n\n[y]: javascript:alert(1)",
-    "<javascript:alert(1)> <https://example.org/\"onmouseover=alert(1)>",
+    '<javascript:alert(1)> <https://example.org/"onmouseover=alert(1)>',
     '[a](https://example.org "\\" onmouseover=alert(1) x=\\"")',
     "`</code><img src=x onerror=alert(1)>`",
-    "```\"><img src=x onerror=alert(1)>\n</code></pre><script>alert(1)</script>\n```",
+    '```"><img src=x onerror=alert(1)>\n</code></pre><script>alert(1)</script>\n```',
     "    </pre><script>alert(1)</script>",
     "|a|\n|-|\n|`<img src=x onerror=alert(1)>`\\|<img src=x onerror=alert(1)>|",
     "- a\n\n  ~~~\n  ```\n  <img src=x onerror=alert(1)>\n  ~~~",
@@ -42,7 +42,9 @@ HOSTILE = [
 hostile_text = st.lists(
     st.one_of(
         st.sampled_from(HOSTILE),
-        st.sampled_from(["\n", "\n\n", "> ", "- ", "1. ", "`", "```\n", "|", "\\", "[", "](", ")", "![", "<", "*", "#"]),
+        st.sampled_from(
+            ["\n", "\n\n", "> ", "- ", "1. ", "`", "```\n", "|", "\\", "[", "](", ")", "![", "<", "*", "#"]
+        ),
         st.text(max_size=8),
     ),
     max_size=12,
@@ -67,6 +69,9 @@ class Seen(HTMLParser):
         self.links += [value or "" for name, value in attrs if name in {"href", "src"}]
         if tag not in {"br", "hr"}:
             self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
