@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit.engines.cores import available_cores, prefill_batch, turns
 from llmkit.engines.decoder import (
-    Alternative,
     DecodeRequest,
     DecoderInfo,
     Done,
     Prefill,
     Report,
-    Token,
     Tokens,
 )
 from llmkit.engines.llamacpp_http import HTTPDoor, HTTPDoorError
+from llmkit.engines.llamacpp_sizes import DEFAULT_CONTEXT_LENGTH, control_tokens, fit, prefix_cache_mib
+from llmkit.engines.llamacpp_wire import Call, load_error, read_done, read_token
 from llmkit.engines.worker import WorkerProcess
 from llmkit.errors import ContextLengthError, EngineError, Error, ModelFileError, ValidationError
 
@@ -37,12 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("llmkit")
 
-# Long enough for a chat over some pages of text; a model's own context may be 131,072 and more, whose keys and values
-# (23 KB a token for a 135M model, 128 KB for a usual 8B one, for each slot) no notebook's machine has the memory for.
-DEFAULT_CONTEXT_LENGTH = 8192
-SHORTEST_DEFAULT_CONTEXT_LENGTH = 2048
 MAX_SLOTS = 64
-CONTROL_TOKEN = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL, in the file's ``tokenizer.ggml.token_type``
 
 
 def load(
@@ -85,13 +80,9 @@ def load(
     slots = _checked("slots", slots, 1, MAX_SLOTS)
     header = read_gguf(path)
     own = header.context_length or DEFAULT_CONTEXT_LENGTH
-    room = _memory() // 8 // max(1, kv_bytes_per_token(header))  # in tokens
-    if context_length is None:
-        context_length = min(own, DEFAULT_CONTEXT_LENGTH)
-        while context_length * slots > room and context_length >= 2 * SHORTEST_DEFAULT_CONTEXT_LENGTH:
-            context_length //= 2
-    context_length = _checked("context_length", context_length, 16, max(own, 16))
-    slots = max(1, min(slots, room // context_length))
+    if context_length is not None:
+        context_length = _checked("context_length", context_length, 16, max(own, 16))
+    context_length, slots = fit(header, context_length, slots)
     decoder = LlamaCppDecoder(header, context_length=context_length, slots=slots, threads=threads)
     if progress is not None:
         progress(1.0)
@@ -111,11 +102,11 @@ class LlamaCppDecoder:
         self._lock = threading.Lock()
         self._reports: dict[str, Callable[[Report], None]] = {}
         self._constrained: set[str] = set()
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, Call] = {}
         self._numbers = itertools.count()
         self._closed = False
         self._ended: EngineError | None = None
-        self._ready = _Call()
+        self._ready = Call()
         self._owner = os.getpid()
         self._pid = 0
         key = secrets.token_urlsafe(24)
@@ -126,9 +117,9 @@ class LlamaCppDecoder:
             "slots": slots,
             "threads": threads,
             "batch": prefill_batch(size, threads),
-            "cache": _prefix_cache_mib(),
+            "cache": prefix_cache_mib(),
             "key": key,
-            "control": _control_tokens(header),
+            "control": control_tokens(header),
         }
         self._worker = WorkerProcess(
             "llmkit.engines.llamacpp_worker",
@@ -142,7 +133,7 @@ class LlamaCppDecoder:
         self._pid = facts["pid"]
         self._info = DecoderInfo(
             engine="llamacpp",
-            device=_device(),
+            device=facts["device"],
             context_length=facts["context_length"],
             vocabulary_size=facts["vocabulary_size"],
             chat_template=header.chat_template,
@@ -180,6 +171,9 @@ class LlamaCppDecoder:
 
     def decode(self, request: DecodeRequest, report: Callable[[Report], None]) -> None:
         """Start a request and return at once; see :meth:`llmkit.engines.decoder.Decoder.decode`."""
+        if os.getpid() != self._owner:  # first: another thread may have held the lock when this process was forked
+            _call(report, Done("error", error=EngineError(FORKED)))
+            return
         with self._lock:
             problem = self._problem(request)
             if problem is None:
@@ -194,9 +188,11 @@ class LlamaCppDecoder:
 
     def cancel(self, request_id: str) -> None:
         """Stop a request within a token (in prefill: within a batch); unknown ids are ignored."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             known = request_id in self._reports
-        if known and os.getpid() == self._owner:
+        if known:
             turns.hurry(self._pid)
             self._worker.send({"do": "cancel", "id": request_id})
 
@@ -282,7 +278,7 @@ class LlamaCppDecoder:
 
     def _ask(self, message: dict[str, Any]) -> int:
         self._check_usable()
-        call, number = _Call(), next(self._numbers)
+        call, number = Call(), next(self._numbers)
         with self._lock:
             self._calls[number] = call
         self._worker.send(message | {"call": number})
@@ -304,7 +300,7 @@ class LlamaCppDecoder:
         elif "ready" in message:
             self._ready.succeed(message["ready"])
         else:
-            self._ready.fail(_load_error(message, self._worker))
+            self._ready.fail(load_error(message, self._worker.errors()))
 
     def _report(self, message: dict[str, Any]) -> None:
         id_ = message["id"]
@@ -318,9 +314,9 @@ class LlamaCppDecoder:
         if report is None:
             return
         if done:
-            _call(report, _done(done))
+            _call(report, read_done(done))
         elif "tokens" in message:
-            _call(report, Tokens(tuple(_token(token) for token in message["tokens"])))
+            _call(report, Tokens(tuple(read_token(token) for token in message["tokens"])))
         else:
             _call(report, Prefill(*message["prefill"]))
 
@@ -365,31 +361,6 @@ class LlamaCppDecoder:
         return facts
 
 
-class _Call:
-    """An answer that another thread waits for; the first one counts."""
-
-    def __init__(self) -> None:
-        self._done = threading.Event()
-        self._value: Any = None
-        self._error: Error | None = None
-
-    def succeed(self, value: Any) -> None:
-        if not self._done.is_set():
-            self._value = value
-            self._done.set()
-
-    def fail(self, error: Error) -> None:
-        if not self._done.is_set():
-            self._error = error
-            self._done.set()
-
-    def result(self) -> Any:
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-
 FORKED = (
     "This process was forked from the one that loaded the model; it can't use it. Load the model in this process, or "
     "start processes with multiprocessing's 'spawn' method."
@@ -409,84 +380,6 @@ def _call(report: Callable[[Report], None], value: Report) -> None:
         report(value)
     except Exception:
         logger.exception("A report couldn't be delivered")
-
-
-def _token(token: list[Any]) -> Token:
-    id_, text, *rest = token
-    if not rest:
-        return Token(id_, text)
-    logprob, others = rest
-    return Token(id_, text, logprob, tuple(Alternative(*other) for other in others))
-
-
-def _done(done: dict[str, Any]) -> Done:
-    return Done(
-        done["reason"],
-        raw_reason=done.get("raw") or done.get("kind") or "",
-        tail=done.get("tail", ""),
-        prompt_tokens=done.get("prompt"),
-        cached_tokens=done.get("cached"),
-        generated_tokens=done.get("generated"),
-        prefill_time=done.get("prefill_time"),
-        decode_time=done.get("decode_time"),
-        error=_decode_error(done) if done["reason"] == "error" else None,
-    )
-
-
-def _decode_error(done: dict[str, Any]) -> Error:
-    return EngineError(f"llama.cpp failed: {done['error']}. Run it again; if that doesn't help, load the model again.")
-
-
-def _load_error(message: dict[str, Any], worker: WorkerProcess) -> Error:
-    cause, words = message["failed"], worker.errors()
-    if message["kind"] in {"ImportError", "ModuleNotFoundError"}:
-        return EngineError(f"llama.cpp isn't installed: {cause}. Run `pip install xllamacpp`.")
-    if "alloc" in words or message["kind"] == "MemoryError":
-        return EngineError(f"There's not enough memory for the model. Take a smaller one or context_length.\n{words}")
-    if message["kind"] == "RuntimeError":
-        return ModelFileError(f"llama.cpp can't read it.\n{words or cause}")
-    return EngineError(f"llama.cpp can't be started: {message['kind']}: {cause}\n{words}")
-
-
-def _control_tokens(header: GGUFHeader) -> dict[int, str]:
-    texts = header.metadata.get("tokenizer.ggml.tokens", [])
-    types = header.metadata.get("tokenizer.ggml.token_type", [])
-    return {id_: text for id_, (text, kind) in enumerate(zip(texts, types, strict=False)) if kind == CONTROL_TOKEN}
-
-
-def kv_bytes_per_token(header: GGUFHeader) -> int:
-    """Return how many bytes a token's keys and values take, in 16-bit numbers; 0 is unknown.
-
-    Layers × key/value heads × (key length + value length) × 2. Where the file gives a number for each layer, the
-    largest counts.
-    """
-
-    def number(key: str, default: int = 0) -> int:
-        value = header.metadata.get(f"{header.architecture}.{key}", default)
-        return max((int(each) for each in value), default=0) if isinstance(value, list) else int(value)
-
-    heads = number("attention.head_count")
-    length = number("embedding_length") // max(1, heads)
-    lengths = number("attention.key_length", length) + number("attention.value_length", length)
-    return number("block_count") * number("attention.head_count_kv", heads) * lengths * 2
-
-
-def _memory() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().total)
-
-
-def _prefix_cache_mib() -> int:
-    """Return how much memory finished prompts may hold: a sixteenth of it all, between 64 MiB and 1 GiB."""
-    return min(1024, max(64, _memory() // 2**24))
-
-
-def _device() -> str:
-    import xllamacpp
-
-    names = [device["name"].lower() for device in xllamacpp.get_device_info()]
-    return next((kind for kind in ("metal", "cuda", "vulkan", "rocm") if any(kind in name for name in names)), "cpu")
 
 
 def _build() -> str:

@@ -24,15 +24,19 @@ def warm_by_cold(session: lk.Session) -> None:
     ratios = []
     for number in range(5):
         text = f"Note {number}. " + " ".join(f"Item {index} is number {index * number}." for index in range(225))
-        times = []
-        for _ in range(2):
-            stats = session.complete(text, max_output_tokens=1).stats
-            assert stats is not None
-            assert stats.time_to_first_token is not None
-            times.append(stats.time_to_first_token)
-        ratios.append(times[1] / times[0])
-        print(f"  {stats.prompt_tokens} prompt tokens: cold {times[0]:.2f} s, warm {times[1]:.3f} s")
+        cold, warm = (first_token_of(session, text) for _ in range(2))
+        ratios.append(warm / cold)
+        print(f"  cold {cold:.2f} s, warm {warm:.3f} s")
     print(f"time to first token, warm ÷ cold: {statistics.median(ratios):.3f} (goal: ≤ 0.1)")
+
+
+def first_token_of(session: lk.Session, text: str) -> float:
+    stats = session.complete(text, max_output_tokens=1).stats
+    assert stats is not None
+    assert stats.time_to_first_token is not None
+    assert stats.prompt_tokens is not None
+    assert 1900 <= stats.prompt_tokens <= 2100, stats.prompt_tokens
+    return stats.time_to_first_token
 
 
 def together_by_turns(session: lk.Session) -> None:

@@ -36,7 +36,7 @@ def test_close_ends_what_is_running_and_refuses_more(subject: Subject) -> None:
     subject.decoder.close()
     assert running.done.reason in {"cancelled", "error"}
     subject.decoder.close()
-    with pytest.raises(EngineError, match="closed|unloaded"):
+    with pytest.raises(EngineError, match=r"closed|unloaded"):
         _refuse(Answer(subject.decoder, replace(running.request, id="late")))
 
 

@@ -27,7 +27,7 @@ class FakeRun:
         self.id = f"run-{number}"
         self.cancelled = 0
         self.events: list[events.Event] = []
-        self._subscribers: list[Callable[[events.Event], None]] = []
+        self._subscribers: list[Callable[[events.Event], object]] = []
         self._ended = threading.Event()
 
     def emit(self, kind: type[E], **fields: Any) -> E:
@@ -39,7 +39,7 @@ class FakeRun:
             self._ended.set()
         return event
 
-    def subscribe(self, callback: Callable[[events.Event], None]) -> None:
+    def subscribe(self, callback: Callable[[events.Event], object]) -> None:
         for event in self.events:
             callback(event)
         self._subscribers.append(callback)

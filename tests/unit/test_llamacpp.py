@@ -20,9 +20,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.engines import llamacpp
+from llmkit.engines import llamacpp_sizes
 from llmkit.engines.decoder import DecodeRequest, Done, Prefill, Sampling, Tokens
-from llmkit.engines.llamacpp import LlamaCppDecoder, kv_bytes_per_token, load
+from llmkit.engines.llamacpp import LlamaCppDecoder, load
+from llmkit.engines.llamacpp_sizes import kv_bytes_per_token
 from llmkit.errors import ContextLengthError, EngineError, ModelFileError, ValidationError
 from llmkit.models.gguf import read_gguf
 from tests.unit.gguf_files import UINT32
@@ -101,7 +102,7 @@ def test_a_failed_load_leaves_no_process_and_no_folder(tmp_path: Path, monkeypat
 def test_many_slots_are_cut_to_what_an_eighth_of_the_memory_holds(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     each = kv_bytes_per_token(read_gguf(model))
     assert each == 2 * 2 * (8 + 8) * 2  # layers × heads × (key + value length) × 2 bytes
-    monkeypatch.setattr(llamacpp, "_memory", lambda: 8 * 3 * 4096 * each)
+    monkeypatch.setattr(llamacpp_sizes, "_memory", lambda: 8 * 3 * 4096 * each)
     decoder = load(model, slots=8, threads=1)
     decoder.close()
     assert (decoder.info.context_length, decoder.info.slots) == (2048, 6)
@@ -229,6 +230,28 @@ def test_a_reader_that_fails_does_not_stop_the_others(
     decoder.decode(DecodeRequest("failing", (5,), 1, Sampling()), fail)
     assert ask(decoder).done.reason in {"stop", "length"}
     assert "couldn't be delivered" in caplog.text
+
+
+def test_a_long_prompt_s_seeded_text_is_the_same_cold_warm_and_in_company(fresh: LlamaCppDecoder) -> None:
+    """CONTRACT 42: same seed, same text, whatever else is running."""
+
+    def seeded(**fields: Any) -> Answer:
+        return ask(fresh, prompt, 40, seed=7, temperature=1.0, logprobs=1, **fields)
+
+    prompt = fresh.tokenize("hello world, " * 100, special=False)
+    cold = seeded()
+    cold.until(Done)
+    warm = seeded()
+    warm.until(Done)
+    company = endless(fresh)
+    accompanied = [seeded(), seeded(reuse_prefix=False)]
+    assert warm.done.cached_tokens == len(prompt) - 1
+    for answer in (warm, *accompanied):
+        assert answer.ids == cold.ids
+        probabilities = [token.logprob for token in answer.tokens]
+        assert probabilities == pytest.approx([token.logprob for token in cold.tokens], abs=1e-4)
+    fresh.cancel(company.request.id)
+    assert company.done.reason == "cancelled"
 
 
 # -- prefixes on disk

@@ -120,7 +120,12 @@ def test_a_headless_run_shows_once_at_the_end_of_its_cell(headless: Shell) -> No
     for run in runs:
         display.show(run)
     assert headless.displayed == []
-    answering = threading.Thread(target=lambda: [run.answer(f"answer {run.id}") for run in reversed(runs)])
+
+    def answer() -> None:
+        for run in reversed(runs):
+            run.answer(f"answer {run.id}")
+
+    answering = threading.Thread(target=answer)
     answering.start()
     headless.end_cell()
     answering.join()

@@ -44,8 +44,11 @@ def test_a_live_load_shows_a_bar_and_ends_as_a_line(output: Output) -> None:
     view.update(**HALF)
     view.finish("SmolLM2 is loaded")
     assert output.shown[0]["text/plain"] == "Loading SmolLM2"
-    assert output.shown[1]["text/plain"] == "Fetching SmolLM2 · a.gguf · 5 of 10 MB · 50 %"
     assert output.shown[-1]["text/plain"] == "✓ SmolLM2 is loaded"
+
+
+def test_a_bar_says_how_far_it_is() -> None:
+    assert bar("SmolLM2", HALF)["text/plain"] == "Fetching SmolLM2 · a.gguf · 5 of 10 MB · 50 %"
 
 
 def test_a_quick_load_shows_nothing(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ from llmkit.notebook import markdown, safe_markdown, static
 from llmkit.notebook.run_state import RunState
 from tests.unit.notebook_runs import FakeRun
 
-TAGS = frozenset(
-    "a blockquote br code del details div em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong summary "
-    "table tbody td th thead tr ul".split()
-)
+HEADINGS = {f"h{level}" for level in range(1, 7)}
+TABLES = {"table", "thead", "tbody", "tr", "th", "td"}
+BLOCKS = {"blockquote", "code", "details", "div", "hr", "li", "ol", "p", "pre", "summary", "ul"}
+TAGS = HEADINGS | TABLES | BLOCKS | {"a", "br", "del", "em", "s", "span", "strong"}
 ATTRIBUTES = frozenset({"aria-label", "class", "href", "rel", "role", "start", "style", "target", "title"})
 
 HOSTILE = [

@@ -134,7 +134,8 @@ def test_stop_cancels_the_run() -> None:
 def test_messages_that_make_no_sense_change_nothing() -> None:
     run = FakeRun()
     _, page = opened(run)
-    for message in (None, 1, "stop", [], {}, {"kind": ["stop"]}, {"kind": "approve"}):
+    messages: list[Any] = [None, 1, "stop", [], {}, {"kind": ["stop"]}, {"kind": "approve"}]
+    for message in messages:
         page.receive(message)
     assert (page.sent, run.cancelled) == ([], 0)
 

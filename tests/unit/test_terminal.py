@@ -21,6 +21,14 @@ STATS_LINE = (
 )
 
 
+@pytest.fixture(autouse=True)
+def at_exit(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Collect what is registered for the interpreter's exit, which must not wait for the runs of these tests."""
+    registered: list[object] = []
+    monkeypatch.setattr("llmkit.terminal.atexit.register", registered.append)
+    return registered
+
+
 class Tty(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -123,6 +131,13 @@ def test_waiting_ends_when_all_is_printed(capsys: pytest.CaptureFixture[str]) ->
     terminal.wait()
     assert capsys.readouterr().out == "Hello\n"
     answering.join()
+
+
+def test_runs_are_awaited_once_at_exit(at_exit: list[object]) -> None:
+    terminal = Terminal()
+    terminal.show(FakeRun(1))
+    terminal.show(FakeRun(2))
+    assert at_exit == [terminal.wait]
 
 
 def test_an_interrupt_while_waiting_stops_the_runs() -> None:
