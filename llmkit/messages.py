@@ -118,7 +118,9 @@ class Message:
 Prompt: TypeAlias = "str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]"
 
 
-def messages_from(prompt: Prompt, *, system: str | None = None) -> tuple[Message, ...]:
+def messages_from(
+    prompt: Prompt, *, system: str | None = None, default_system: str | None = None
+) -> tuple[Message, ...]:
     """Return a conversation from what a user may pass as a prompt.
 
     Parameters
@@ -127,6 +129,8 @@ def messages_from(prompt: Prompt, *, system: str | None = None) -> tuple[Message
         A text is one user message.
     system : str, optional
         Put first, replacing a system message that is there.
+    default_system : str, optional
+        Put first if there is none.
 
     Raises
     ------
@@ -141,6 +145,8 @@ def messages_from(prompt: Prompt, *, system: str | None = None) -> tuple[Message
         messages = tuple(_message_from(item) for item in cast("Iterable[Any]", items))
     if not messages:
         raise ValidationError("The conversation is empty: pass a text or at least one message.", field="prompt")
+    if system is None and not any(message.role == "system" for message in messages):
+        system = default_system
     if system is not None:
         messages = (Message("system", system), *(message for message in messages if message.role != "system"))
     return messages

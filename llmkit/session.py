@@ -48,7 +48,7 @@ class Session:
     engine : {"auto", "llamacpp", "mlx"} or Scripted
         What decodes. ``"auto"``: MLX on Apple Silicon, llama.cpp elsewhere; ``session.models`` says why.
     system : str, optional
-        The system message of every run.
+        The system message of every conversation that has none of its own.
     context_length : int, optional
         Tokens of prompt and output together; ``None`` lets the engine choose.
     concurrency : int
@@ -114,6 +114,7 @@ class Session:
         self._default = self._resident(model)
         self._ledger = Ledger(None if ledger is True else ledger or ":memory:")
         _open_sessions.add(self)
+        presenter()  # puts in place how cells wait here, also if nothing is ever shown
         self._start_loading(self._default, quiet=show is False)
 
     # -- asking -------------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ class Session:
         model : str or Path, optional
             Another model than the session's; it is loaded if it isn't resident.
         system : str, optional
-            A system message in place of the session's.
+            A system message in place of the session's, or of the conversation's own.
         stream : bool
             Whether pieces stream. The settled values come either way.
         profiling : bool, optional
@@ -175,7 +176,7 @@ class Session:
             run_id=secrets.token_hex(6),
             session_id=self.id,
             model=resident.name,
-            messages=messages_from(prompt, system=self.system if system is None else system),
+            messages=messages_from(prompt, system=system, default_system=self.system),
             settings=merged,
             seed=merged.seed if merged.seed is not None else secrets.randbits(32),
             stream=stream,

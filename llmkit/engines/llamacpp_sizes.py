@@ -11,15 +11,17 @@ if TYPE_CHECKING:
 # (23 KB a token for a 135M model, 128 KB for a usual 8B one, for each slot) no notebook's machine has the memory for.
 DEFAULT_CONTEXT_LENGTH = 8192
 SHORTEST_DEFAULT_CONTEXT_LENGTH = 2048
+# Memory is filled when a model is loaded; a gigabyte takes about a second.
+MOST_KV_BYTES = 768 * 2**20
 CONTROL_TOKEN = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL, in the file's ``tokenizer.ggml.token_type``
 
 
 def fit(header: GGUFHeader, context_length: int | None, slots: int) -> tuple[int, int]:
-    """Return the context length and number of slots whose keys and values take at most an eighth of the memory.
+    """Return the context length and number of slots whose keys and values take at most an eighth of memory and 768 MiB.
 
     A context length that was asked for is kept, so that slots become fewer; one that wasn't is made shorter first.
     """
-    room = _memory() // 8 // max(1, kv_bytes_per_token(header))  # in tokens
+    room = min(_memory() // 8, MOST_KV_BYTES) // max(1, kv_bytes_per_token(header))  # in tokens
     if context_length is None:
         context_length = min(header.context_length or DEFAULT_CONTEXT_LENGTH, DEFAULT_CONTEXT_LENGTH)
         while context_length * slots > room and context_length >= 2 * SHORTEST_DEFAULT_CONTEXT_LENGTH:

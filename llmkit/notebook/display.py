@@ -186,13 +186,9 @@ def _show_widget(run: Run, *, keep: bool) -> None:
 
 
 def _replace(handle: Any, view: RunView) -> None:
-    """Put static output where the widget is, and close the widget.
-
-    A page that was reloaded, or a second one, doesn't follow updates of the output: it keeps the widget.
-    """
+    """Put static output where the widget is."""
+    view.release()
     handle.update(static.bundle(view.state.to_dict()), raw=True)
-    if not view.was_reopened:
-        view.close()
 
 
 def _display(data: dict[str, Any], **options: Any) -> Any:

@@ -87,6 +87,7 @@ class RunView:
         self._seq = 0
         self._lock = threading.RLock()
         self._hellos = 0
+        self._released = False
         self._channel = budget.channel(self._flush, UNSEEN_INTERVAL)
         self.page = page(self.snapshot, self.receive)
 
@@ -98,11 +99,6 @@ class RunView:
     def state(self) -> RunState:
         """The run's state; complete once the run has ended."""
         return self._state
-
-    @property
-    def was_reopened(self) -> bool:
-        """Whether a page said hello more than once: it was reloaded, or a second one shows the widget."""
-        return self._hellos > 1
 
     def take(self, event: Event) -> None:
         """Take the run's next event."""
@@ -133,8 +129,19 @@ class RunView:
                 self._send_snapshot()
             case {"kind": "stop"}:
                 self._run.cancel()
+            case {"kind": "gone"}:
+                if self._released and self._hellos <= 1:
+                    self.close()
             case _:
                 _logger.warning("The run widget got a message that it doesn't know: %.200r", message)
+
+    def release(self) -> None:
+        """Close the view as soon as the page says that it doesn't show it any more.
+
+        Something else takes its place in the output. A page that is just being reloaded misses that, and one that was
+        reloaded, or a second one, doesn't follow: these go on to show the view.
+        """
+        self._released = True
 
     def close(self) -> None:
         """Take the view from the page."""

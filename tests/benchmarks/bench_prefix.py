@@ -13,7 +13,7 @@ import llmkit as lk
 
 
 def main() -> None:
-    with lk.Session(show=False, ledger=None, temperature=0, context_length=8192) as session:
+    with lk.Session(show=False, ledger=None, temperature=0) as session:
         session.load()
         session.complete("Hello", max_output_tokens=4).result()
         warm_by_cold(session)
@@ -23,7 +23,7 @@ def main() -> None:
 def warm_by_cold(session: lk.Session) -> None:
     ratios = []
     for number in range(5):
-        text = f"Note {number}. " + " ".join(f"Item {index} is number {index * number}." for index in range(225))
+        text = f"Note {number}. " + " ".join(f"Item {index} is number {index * number}." for index in range(200))
         cold, warm = (first_token_of(session, text) for _ in range(2))
         ratios.append(warm / cold)
         print(f"  cold {cold:.2f} s, warm {warm:.3f} s")

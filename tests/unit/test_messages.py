@@ -35,6 +35,11 @@ def test_a_system_message_given_replaces_the_one_there() -> None:
     assert all(message.role != "system" for message in rest)
 
 
+def test_a_default_system_message_yields_to_the_conversations_own() -> None:
+    assert messages_from(TALK, default_system="Be brief.") == TALK
+    assert messages_from("Hi", default_system="Be brief.")[0] == lk.Message("system", "Be brief.")
+
+
 def test_pruning_drops_old_reasoning_and_tool_traffic() -> None:
     """CONTRACT 48: a helper prunes old reasoning and tool traffic."""
     assert lk.prune(TALK) == [TALK[0], TALK[1], TALK[4]]

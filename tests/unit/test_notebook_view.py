@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,12 +161,23 @@ def test_a_run_that_is_over_is_shown_whole() -> None:
     assert (page.state["text"], page.state["status"]) == ("Hello", "done")
 
 
-def test_a_second_hello_tells_of_a_reload() -> None:
+@pytest.mark.parametrize(
+    ("messages", "closed"),
+    [
+        (["hello", "release", "gone"], True),
+        (["hello", "gone"], False),  # a cell that moves; the run goes on
+        (["hello", "release"], False),  # the page is being reloaded
+        (["hello", "hello", "release", "gone"], False),  # it was reloaded, or there is a second one
+    ],
+)
+def test_a_view_closes_when_its_only_page_shows_something_else(messages: list[str], closed: bool) -> None:
     view, page = opened(FakeRun())
-    page.receive({"kind": "hello"})
-    assert not view.was_reopened
-    page.receive({"kind": "hello"})
-    assert view.was_reopened
+    for message in messages:
+        if message == "release":
+            view.release()
+        else:
+            page.receive({"kind": message})
+    assert page.closed == closed
 
 
 def test_pages_and_events_may_come_from_different_threads() -> None:

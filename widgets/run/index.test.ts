@@ -77,6 +77,15 @@ describe("the run widget", () => {
     expect(el.childElementCount).toBe(0);
   });
 
+  it("tells the kernel when no view is left", () => {
+    const { model, remove, render } = open(state());
+    const removeSecond = render({ el: document.createElement("div") });
+    remove();
+    expect(model.sent).toEqual([{ kind: "hello" }]);
+    removeSecond();
+    expect(model.sent).toEqual([{ kind: "hello" }, { kind: "gone" }]);
+  });
+
   it("announces changes of status and the finished answer, not each token", () => {
     const { model } = open(state({ model: "M" }));
     model.deliver({ kind: "patch", seq: 1, text: "**He", set: { status: "decoding" } });

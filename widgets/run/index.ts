@@ -12,6 +12,7 @@ interface Traits {
 
 export default () => {
   let store: RunStore;
+  let views = 0;
 
   function initialize({ model }: Pick<InitializeProps<Traits>, "model">): () => void {
     store = new RunStore(model.get("state"), (message) => model.send(message));
@@ -28,7 +29,12 @@ export default () => {
   function render({ el }: Pick<RenderProps<Traits>, "el">): () => void {
     const view = new RunView(store);
     el.append(view.element);
-    return () => view.dispose();
+    views += 1;
+    return () => {
+      view.dispose();
+      views -= 1;
+      if (views === 0) store.gone();
+    };
   }
 
   return { initialize, render };

@@ -72,7 +72,7 @@ export interface Snapshot {
 }
 
 export type FromKernel = Patch | Snapshot;
-export type ToKernel = { kind: "hello" } | { kind: "resync" } | { kind: "stop" };
+export type ToKernel = { kind: "hello" } | { kind: "resync" } | { kind: "stop" } | { kind: "gone" };
 
 export function isOver(status: Status): boolean {
   return status === "done" || status === "cancelled" || status === "error";

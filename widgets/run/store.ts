@@ -46,6 +46,11 @@ export class RunStore {
     this.become(state);
   }
 
+  /** Tell the kernel that no view is left on this page: static output took its place, or the cell went away. */
+  gone(): void {
+    this.send({ kind: "gone" });
+  }
+
   stop(): void {
     this.send({ kind: "stop" });
   }
