@@ -110,7 +110,7 @@ class Admission:
         return outcome == "admitted"
 
     def _leave(self) -> None:
-        while self._waiting:
+        while self._waiting and self.inside <= self.places:
             if self._waiting.popleft().settle("admitted"):
                 self._tell_positions()
                 return  # the place is handed on

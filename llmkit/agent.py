@@ -89,14 +89,15 @@ class StepLoop:
             self._deadlines.stop("total", "step", "chunk")
 
     async def _run_step(self, number: int) -> None:
-        engine = await self._engine()
         asked = time.perf_counter()
+        # The place comes before the model: while it loads, runs keep the order in which they came.
         async with self.resident.admission.place(self.cancel, self._emit_position) as peak:
             if self.cancel.cancelled:
                 raise _Stopped
+            queue_time = time.perf_counter() - asked
+            engine = await self._engine()
             began = self._began if number == 0 else asked
             step = self._step = Step(number, self.request, self.log, began)
-            queue_time = time.perf_counter() - asked
             self.log.emit(events.StepStart, step=number)
             await self._answer(engine, step)
             result = step.result(

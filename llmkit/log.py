@@ -31,6 +31,8 @@ class EventLog:
         self._lock = threading.Lock()
         self.end: End | None = None
         """The event that ended the run; set only after every subscriber has seen it."""
+        self.over = waiting.Signal()
+        """Set when ``end`` is there."""
 
     def __len__(self) -> int:
         return len(self._events)
@@ -50,6 +52,8 @@ class EventLog:
             watchers = tuple(self._watchers)
         for watcher in watchers:
             watcher.set()
+        if self.end is not None:
+            self.over.set()
         return event
 
     def subscribe(self, callback: Callable[[Event], None]) -> None:

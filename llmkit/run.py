@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmkit import waiting
@@ -101,19 +100,7 @@ class Run:
         bool
             Whether the run has ended.
         """
-        limit = None if timeout is None else time.monotonic() + timeout
-        grown = self._log.watch()
-        try:
-            while self._log.end is None:
-                left = None if limit is None else limit - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                grown.clear()
-                if self._log.end is None:
-                    waiting.wait(grown, left)
-        finally:
-            self._log.unwatch(grown)
-        return True
+        return waiting.wait(self._log.over, timeout)
 
     def result(self, timeout: float | None = None) -> Result:
         """Wait for the end and return all settled values.
@@ -279,14 +266,7 @@ class Run:
             presenter().show(self, asked=False)
 
     async def _ended(self) -> Result:
-        grown = self._log.watch()
-        try:
-            while self._log.end is None:
-                grown.clear()
-                if self._log.end is None:
-                    await waiting.wait_async(grown)
-        finally:
-            self._log.unwatch(grown)
+        await waiting.wait_async(self._log.over)
         return self._settled()
 
     def _end(self) -> End:

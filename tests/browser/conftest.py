@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import expect
 
 from tests.browser.harness import Notebook, PageErrors, Server, launch_browser
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     OpenNotebook = Callable[[Sequence[str]], Notebook]
+
+# How long an expectation may take to come true, in milliseconds: a busy machine is slow, and nothing waits in vain.
+expect.set_options(timeout=30_000)
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 FAILED = pytest.StashKey[bool]()
