@@ -94,6 +94,10 @@ class DaemonPool:
         def work() -> None:
             try:
                 result = function(*arguments)
+            except StopIteration as error:  # which a future refuses
+                wrapped = RuntimeError("StopIteration came out of a call in a thread")
+                wrapped.__cause__ = error
+                loop.call_soon_threadsafe(_set_exception, answer, wrapped)
             except BaseException as error:  # noqa: BLE001 - carried over to the one who awaits
                 loop.call_soon_threadsafe(_set_exception, answer, error)
             else:

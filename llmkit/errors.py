@@ -4,7 +4,8 @@
 
     Error
     ├── ValidationError          a setting, argument or prompt that can't be used; names the field
-    │   └── ContextLengthError   a prompt longer than the model's context
+    │   ├── ContextLengthError   a prompt longer than the model's context
+    │   └── ToolArgumentsError   arguments that a tool can't be called with; in ``llmkit.tools.arguments``
     ├── ModelError               a model that can't be had or read
     │   ├── ModelNotFound
     │   ├── ModelFileError       truncated, garbage, or of a kind the engine can't read
@@ -185,7 +186,7 @@ class TimeoutError(Error, builtins.TimeoutError):  # noqa: A001 - the field's na
     Attributes
     ----------
     limit : str
-        Which limit: ``"total"``, ``"step"``, ``"chunk"``, or ``"wait"`` for ``run.result(timeout=…)``.
+        Which limit: ``"total"``, ``"step"``, ``"chunk"``, ``"tool"``, or ``"wait"`` for ``run.result(timeout=…)``.
     """
 
     code = "timeout"
