@@ -63,13 +63,18 @@ class ModelSource:
         Tokens of prompt and output together.
     slots : int
         How many runs may decode at once.
+    reproducible : bool
+        Whether the same seed gives the same text whatever else runs, where that takes time.
     """
 
-    def __init__(self, spec: ModelSpec, engine: str, *, context_length: int | None, slots: int) -> None:
+    def __init__(
+        self, spec: ModelSpec, engine: str, *, context_length: int | None, slots: int, reproducible: bool
+    ) -> None:
         self._spec = spec
         self._choice = choose(engine, spec.formats)
         self._context_length = context_length
         self._slots = slots
+        self._reproducible = reproducible
         self.name = spec.name
         self.engine_name = self._choice.engine
         self.reason = self._choice.reason
@@ -94,7 +99,12 @@ class ModelSource:
         path = fetch(self._spec, engine_format=self._choice.format, progress=on_fetch, cancelled=closed)
         tell(stage="load", file=path.name)
         decoder = load_decoder(
-            self._choice, path, context_length=self._context_length, slots=self._slots, progress=on_load
+            self._choice,
+            path,
+            context_length=self._context_length,
+            slots=self._slots,
+            progress=on_load,
+            reproducible=self._reproducible,
         )
         return LocalEngine(decoder, self.name)
 

@@ -78,7 +78,13 @@ def choose(engine: str, formats: tuple[str, ...]) -> Choice:
 
 
 def load_decoder(
-    choice: Choice, path: Path, *, context_length: int | None, slots: int, progress: Callable[[float], None]
+    choice: Choice,
+    path: Path,
+    *,
+    context_length: int | None,
+    slots: int,
+    progress: Callable[[float], None],
+    reproducible: bool = True,
 ) -> Decoder:
     """Load a model; blocks.
 
@@ -94,6 +100,8 @@ def load_decoder(
         How many requests may decode at once.
     progress : Callable
         Told how much is loaded, 0 to 1, where the engine knows.
+    reproducible : bool
+        Whether the same seed gives the same text whatever else runs, where that takes time.
 
     Raises
     ------
@@ -106,7 +114,7 @@ def load_decoder(
         return mlx.load(path, context_length=context_length, slots=slots, progress=progress)
     from llmkit.engines import llamacpp
 
-    return llamacpp.load(path, context_length=context_length, slots=slots, progress=progress)
+    return llamacpp.load(path, context_length=context_length, slots=slots, progress=progress, reproducible=reproducible)
 
 
 def _format(engine: str, formats: tuple[str, ...]) -> Literal["gguf", "mlx"] | None:

@@ -304,7 +304,7 @@ def open_server(config: dict[str, Any], device: str) -> Any:
     params.n_ctx = config["context_length"] * config["slots"]
     params.n_parallel = config["slots"]
     params.kv_unified = False
-    if device == "cpu":
+    if device == "cpu" and config["reproducible"]:
         # With one type for keys and values llama.cpp takes one of three attention kernels, by how many tokens it reads
         # at once and what else runs; they differ by up to 0.3 in a log-probability. With two types it always takes the
         # same one, and the same seed gives the same text alone, in company, and with a reused prefix. Prompts of 600

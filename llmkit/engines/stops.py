@@ -42,7 +42,7 @@ class StopMatcher:
             end, _, self.matched = min(found)
             self._held = ""
             return pending[: end - len(self.matched)]
-        cut = len(pending) - max(_overlap(pending, stop) for stop in self._stops)
+        cut = len(pending) - max(overlap(pending, stop) for stop in self._stops)
         self._held = pending[cut:]
         return pending[:cut]
 
@@ -52,7 +52,7 @@ class StopMatcher:
         return held
 
 
-def _overlap(text: str, stop: str) -> int:
+def overlap(text: str, stop: str) -> int:
     """Return the length of the longest end of ``text`` that begins ``stop``."""
     longest = min(len(text), len(stop) - 1)
     return next((size for size in range(longest, 0, -1) if stop.startswith(text[-size:])), 0)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MESSAGES_PER_SECOND = 400
 """For all channels together; what is left is for printing, plots and other widgets."""
 
-SHORTEST_INTERVAL = 0.04
-"""Seconds between two messages of a channel: 25 a second look continuous."""
+SHORTEST_INTERVAL = 0.08
+"""Seconds between two messages of a channel: a page paints about as often, and more would only take time from it."""
 
 _logger = logging.getLogger("llmkit")
 

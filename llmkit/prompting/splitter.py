@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from llmkit.engines.stops import overlap
+
 Kind = Literal["text", "reasoning"]
 
 
@@ -61,7 +63,7 @@ class Splitter:
             self._emit(before, pieces)
             self._inside = not self._inside
             self._strip = True
-        keep = _overlap(self._held, self._marker())
+        keep = overlap(self._held, self._marker())
         sure = self._held[: len(self._held) - keep]
         self._held = self._held[len(sure) :]
         self._emit(sure, pieces)
@@ -84,11 +86,6 @@ class Splitter:
             self._strip = not text
         if text:
             pieces.append(Piece("reasoning" if self._inside else "text", text))
-
-
-def _overlap(text: str, marker: str) -> int:
-    """Return the length of the longest end of ``text`` that begins ``marker``."""
-    return next((size for size in range(min(len(text), len(marker) - 1), 0, -1) if marker.startswith(text[-size:])), 0)
 
 
 def markers_of(template: str | None) -> Markers | None:

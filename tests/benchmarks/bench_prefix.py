@@ -23,7 +23,9 @@ def main() -> None:
 def warm_by_cold(session: lk.Session) -> None:
     ratios = []
     for number in range(5):
-        text = f"Note {number}. " + " ".join(f"Item {index} is number {index * number}." for index in range(200))
+        text = f"Note {number}. " + " ".join(
+            f"Item {index} costs {(index * 37 + number) % 90 + 10}." for index in range(215)
+        )
         cold, warm = (first_token_of(session, text) for _ in range(2))
         ratios.append(warm / cold)
         print(f"  cold {cold:.2f} s, warm {warm:.3f} s")

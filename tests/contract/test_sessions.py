@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -90,3 +90,21 @@ def test_logprobs_become_a_frame(session: lk.Session) -> None:
     frame = session.complete("Name a colour.", logprobs=2, max_output_tokens=3).tokens
     assert len(frame) == 3
     assert (frame["logprob"] <= 1e-4).all()
+
+
+def test_a_long_prompt_gives_the_same_text_cold_warm_and_in_company() -> None:
+    """CONTRACT 42: same seed, same text, whatever else is running; llama.cpp, 700 tokens, where rounding shows."""
+    prompt = "Go on: " + " ".join(f"{number} little fish swam by." for number in range(100))
+    settings: dict[str, Any] = {"seed": 5, "temperature": 1.0, "max_output_tokens": 24, "logprobs": 0}
+    with lk.Session(engine="llamacpp", show=False, ledger=None, context_length=2048, concurrency=4) as session:
+        cold = session.complete(prompt, **settings)
+        tokens = cold.tokens
+        assert (cold.usage.input_tokens or 0) > 600
+        warm = session.complete(prompt, **settings)
+        assert stats_of(warm).cache_tokens
+        company = [session.complete(f"{number}: tell a story.", max_output_tokens=60) for number in range(3)]
+        together = session.complete(prompt, **settings)
+        assert all(run.result() for run in company)
+        for run in (warm, together):
+            assert run.text == cold.text
+            assert run.tokens["logprob"].tolist() == tokens["logprob"].tolist()

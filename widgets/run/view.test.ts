@@ -102,7 +102,7 @@ describe("RunView", () => {
     show();
     change({ status: "prefill", prefill: { done: 50, total: 200, cached: 0 } });
     expect(find("bar").hidden).toBe(true);
-    vi.advanceTimersByTime(100);
+    vi.advanceTimersByTime(200);
     expect(find("bar").hidden).toBe(false);
     expect(find("bar").getAttribute("aria-valuenow")).toBe("25");
     change({ status: "decoding", prefill: null });

@@ -9,8 +9,11 @@ import { footerWords, rateWords, statusWords } from "./words";
 
 /** The prompt's progress shows only when reading it takes longer than this, in milliseconds. */
 const PREFILL_PATIENCE = 300;
-/** Painting takes at most a fifth of the time, and happens at least twice a second. */
-const PAINT = { share: 4, atMost: 500 };
+/**
+ * Painting takes at most a twentieth of the time, because what a page spends the model can't have; it happens at most
+ * ten times a second, which still reads as flowing, and at least twice.
+ */
+const PAINT = { share: 19, atLeast: 100, atMost: 500 };
 const COPIED_FOR = 1_500;
 
 export class RunView {
@@ -37,6 +40,7 @@ export class RunView {
   private prefillTimer: ReturnType<typeof setTimeout> | undefined;
   private patient = true;
   private cost = 0;
+  private paintedAt = -Infinity;
 
   constructor(store: RunStore) {
     this.store = store;
@@ -67,12 +71,13 @@ export class RunView {
     return section;
   }
 
-  /** Paint soon: at once for the end, otherwise the later the more a painting costs. */
+  /** Paint soon: at once for the end or when it was quiet, otherwise the later the more a painting costs. */
   private schedule(): void {
     const over = isOver(this.store.state.status);
     if (over) clearTimeout(this.paintTimer);
     else if (this.paintTimer !== undefined) return;
-    const delay = over ? 0 : Math.min(PAINT.share * this.cost, PAINT.atMost);
+    const interval = Math.min(Math.max(PAINT.share * this.cost, PAINT.atLeast), PAINT.atMost);
+    const delay = over ? 0 : Math.max(0, this.paintedAt + interval - performance.now());
     this.paintTimer = setTimeout(() => this.paint(), delay);
   }
 
@@ -87,7 +92,8 @@ export class RunView {
     this.paintProgress(state);
     this.paintText(state);
     this.paintEnd(state);
-    this.cost = performance.now() - before;
+    this.paintedAt = performance.now();
+    this.cost = this.paintedAt - before;
   }
 
   private paintHeader(state: RunState): void {
