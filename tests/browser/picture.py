@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[2] / "docs"
 CELLS = [
-    'import llmkit as lk\n\nsession = lk.Session(system="Answer briefly, in Markdown.", seed=4)',
-    'run = session.complete("Why is the sky blue? Give three reasons, as a list.", max_output_tokens=400)',
-    'run.wait(); session.runs[["model", "engine", "generated_tokens", "tokens_per_second", "time_to_first_token"]]',
+    "import llmkit as lk\n\nsession = lk.Session(seed=4)",
+    'run = session.complete("Write a letter from a lighthouse keeper to the sea.", max_output_tokens=400)',
 ]
 
 
@@ -42,7 +41,7 @@ def take(server: Server, browser: Browser, theme: Theme) -> None:
     """Take one picture, in a theme."""
     name = f"picture-{theme}.ipynb"
     server.write_notebook(name, CELLS)
-    page = browser.new_page(viewport={"width": 1000, "height": 620}, device_scale_factor=2)
+    page = browser.new_page(viewport={"width": 1000, "height": 560}, device_scale_factor=2)
     notebook = Notebook(server, page, name, PageErrors())
     notebook.set_theme(theme)
     notebook.command("application:toggle-left-area")
@@ -55,6 +54,8 @@ def take(server: Server, browser: Browser, theme: Theme) -> None:
     DOCS.mkdir(exist_ok=True)
     page.locator(".jp-Notebook").screenshot(path=DOCS / f"run-{theme}.png")
     page.close()
+    for session in server.api("sessions"):
+        server.api(f"sessions/{session['id']}", "DELETE")
 
 
 if __name__ == "__main__":
