@@ -56,7 +56,7 @@ class Session:
     queue_limit : int, optional
         How many runs may wait; one more raises :class:`llmkit.errors.QueueFull`.
     queue_timeout : float, optional
-        Seconds that a run may wait.
+        Seconds that a run may wait for its turn, the loading of the model by those ahead included.
     reproducible : bool
         Whether the same seed gives the same text whatever else runs, also after long prompts. On the CPU that takes
         time: with ``False``, prompts of 2,000 tokens are read about twice as fast, and rounding may change a word.

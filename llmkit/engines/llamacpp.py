@@ -57,9 +57,9 @@ def load(
         The file; of a split model its first part.
     context_length : int, optional
         Tokens of prompt and output together. ``None``: the model's own, at most 8,192, less where all slots' keys and
-        values would take more than an eighth of the memory.
+        values would take more than an eighth of the memory, or 768 MiB.
     slots : int
-        How many requests decode at once, 1 to 64; fewer if their keys and values would take more than that eighth.
+        How many requests decode at once, 1 to 64; fewer if their keys and values would take more than that.
     progress : callable, optional
         Gets 1.0 when the model is loaded: llama.cpp's wheel tells no steps in between.
     threads : int, optional

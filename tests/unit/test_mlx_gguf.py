@@ -265,10 +265,15 @@ def test_both_engines_write_the_same_greedy_text(engines: tuple[Decoder, Decoder
     assert [answer.done.reason for answer in answers] == ["stop", "stop"]
 
 
-def test_both_engines_give_nearly_the_same_logprobs(engines: tuple[Decoder, Decoder]) -> None:
-    """llama.cpp rounds activations to 8 bits, which moves a log-probability by up to 0.2 (measured)."""
+def test_both_engines_give_nearly_the_same_logprobs(embedded: Path, engines: tuple[Decoder, Decoder]) -> None:
+    """llama.cpp rounds activations to 8 bits, which moves a log-probability by at most 0.19 (measured).
+
+    Measured with values in 16-bit floats; in BF16, which ``reproducible`` takes, they are rounded more.
+    """
     prompt = "<|im_start|>user\nHow do plants grow?<|im_end|>\n<|im_start|>assistant\n"
-    one, other = (ask(decoder, prompt, max_tokens=6, logprobs=5).tokens for decoder in engines)
+    exact = llamacpp.load(embedded, context_length=512, reproducible=False)
+    one, other = (ask(decoder, prompt, max_tokens=6, logprobs=5).tokens for decoder in (exact, engines[1]))
+    exact.close()
     differences = []
     for token, twin in zip(one, other, strict=True):
         theirs = {alternative.id: alternative.logprob for alternative in twin.alternatives}
@@ -280,4 +285,4 @@ def test_both_engines_give_nearly_the_same_logprobs(engines: tuple[Decoder, Deco
         if token.id != twin.id:
             break
     assert len(differences) >= 6
-    assert max(differences) <= 0.3
+    assert max(differences) <= 0.19
