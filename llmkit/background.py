@@ -25,7 +25,8 @@ class LoopThread:
         self.loop = asyncio.new_event_loop()
         self._pid = os.getpid()
         self._tasks: set[asyncio.Task[Any]] = set()
-        threading.Thread(target=self._run, name="llmkit-loop", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, name="llmkit-loop", daemon=True)
+        self.thread.start()
 
     def start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         """Start ``work()`` as a task, in a copy of the caller's context, so that prints land in the caller's cell.
@@ -87,13 +88,14 @@ class DaemonPool:
             threading.Thread(target=self._serve, name=f"llmkit-work-{number}", daemon=True).start()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Return ``function(*arguments)``, called in one of the threads."""
+        """Return ``function(*arguments)``, called in one of the threads, in a copy of the caller's context."""
         loop = asyncio.get_running_loop()
+        context = copy_context()
         answer: asyncio.Future[T] = loop.create_future()
 
         def work() -> None:
             try:
-                result = function(*arguments)
+                result = context.run(function, *arguments)
             except StopIteration as error:  # which a future refuses
                 wrapped = RuntimeError("StopIteration came out of a call in a thread")
                 wrapped.__cause__ = error

@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """A switch was thrown; whoever watches it gives up."""
 
 
 class CancelToken:
@@ -79,6 +85,28 @@ class CancelToken:
                 return lambda: self._forget(callback)
         callback()
         return lambda: None
+
+    async def guard(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``, but give up when the switch is thrown. What it waits for goes on for others.
+
+        Raises
+        ------
+        Stopped
+            If it was thrown first.
+        """
+        with self.event() as thrown:
+            task = asyncio.ensure_future(work)
+            stopped = asyncio.ensure_future(thrown.wait())
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if not task.done():
+                task.cancel()
+                raise Stopped
+            return task.result()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its state as JSON values."""
+        return {"cancelled": self.cancelled, "cause": None if self.cause is None else str(self.cause)}
 
     def _forget(self, callback: Callable[[], object]) -> None:
         with self._lock:

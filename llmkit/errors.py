@@ -20,6 +20,10 @@
     │   └── StreamClosed         a stream was read after it was closed
     ├── TimeoutError             a time limit of the run passed; also a built-in ``TimeoutError``
     ├── RunCancelled             carries the partial text, tool calls and stats
+    ├── ToolError                a tool call that came to nothing; its cause is what the handler raised
+    │   ├── ToolDenied           it was denied, or nobody could be asked
+    │   └── ApprovalPending      it still waits for a decision
+    ├── ToolCallRepairError      a ``repair`` function failed
     ├── SessionClosed
     └── LedgerError              the ledger can't be opened or is from a newer version
 
@@ -45,9 +49,16 @@ class Error(Exception):
         What went wrong and what to do about it.
     code : str
         A stable word for the kind of error.
+    retryable : bool
+        Whether the same request may succeed a moment later.
+    retry_after : float or None
+        Seconds that a server asked to wait before the next try.
     """
 
     code: str = "error"
+
+    retryable: bool = False
+    retry_after: float | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -75,13 +86,13 @@ class ContextLengthError(ValidationError):
 
     Attributes
     ----------
-    prompt_tokens, context_length : int
-        How long the prompt is and how long it may be.
+    prompt_tokens, context_length : int or None
+        How long the prompt is and how long it may be; ``None`` where a server doesn't say.
     """
 
     code = "context_length_exceeded"
 
-    def __init__(self, message: str, *, prompt_tokens: int, context_length: int) -> None:
+    def __init__(self, message: str, *, prompt_tokens: int | None, context_length: int | None) -> None:
         super().__init__(message, field="prompt")
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
@@ -140,9 +151,12 @@ class APIError(Error):
         code: str = "server_error",
         details: Any = None,
         request_id: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.retryable = status is not None and (status in {408, 409, 429} or status >= 500)
+        self.retry_after = retry_after
         self.code = code
         self.details = details
         self.request_id = request_id
@@ -152,6 +166,7 @@ class RequestError(Error):
     """No answer came: connection refused, dropped, or unreadable. ``__cause__`` says why."""
 
     code = "connection_error"
+    retryable = True
 
 
 class QueueError(Error):
@@ -186,7 +201,8 @@ class TimeoutError(Error, builtins.TimeoutError):  # noqa: A001 - the field's na
     Attributes
     ----------
     limit : str
-        Which limit: ``"total"``, ``"step"``, ``"chunk"``, ``"tool"``, or ``"wait"`` for ``run.result(timeout=…)``.
+        Which limit: ``"total"``, ``"step"``, ``"chunk"``, ``"tool"``, ``"start"`` of a tool server, or ``"wait"`` for
+        ``run.result(timeout=…)``.
     """
 
     code = "timeout"
@@ -223,6 +239,41 @@ class RunCancelled(Error):
         self.text = text
         self.tool_calls = tuple(tool_calls)
         self.stats = stats
+
+
+class ToolError(Error):
+    """A tool call that came to nothing; ``__cause__`` is what the handler raised.
+
+    Attributes
+    ----------
+    tool, call_id : str
+        The tool's name and the call's id.
+    """
+
+    code = "tool_error"
+
+    def __init__(self, message: str, *, tool: str, call_id: str) -> None:
+        super().__init__(message)
+        self.tool = tool
+        self.call_id = call_id
+
+
+class ToolDenied(ToolError):
+    """The call was denied, or nobody could be asked; the message says why."""
+
+    code = "tool_denied"
+
+
+class ApprovalPending(ToolError):
+    """The call still waits for a decision: ``call.approve()``, ``call.deny()`` or ``session.resume(…)``."""
+
+    code = "approval_pending"
+
+
+class ToolCallRepairError(Error):
+    """A ``repair`` function raised, or gave something that is no call; ``__cause__`` says which."""
+
+    code = "tool_call_repair_error"
 
 
 class SessionClosed(Error):

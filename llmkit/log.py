@@ -29,6 +29,7 @@ class EventLog:
         self._subscribers: list[Callable[[Event], None]] = []
         self._watchers: set[waiting.Signal] = set()
         self._lock = threading.Lock()
+        self._late = 0
         self.end: End | None = None
         """The event that ended the run; set only after every subscriber has seen it."""
         self.over = waiting.Signal()
@@ -37,15 +38,35 @@ class EventLog:
     def __len__(self) -> int:
         return len(self._events)
 
+    def __iter__(self) -> Iterator[Event]:
+        """Iterate the events so far, without waiting."""
+        return iter(tuple(self._events))
+
     def __getitem__(self, index: int) -> Event:
         return self._events[index]
 
     def emit(self, kind: type[E], **fields: Any) -> E:
-        """Append an event of ``kind`` and give it to all subscribers. Loop thread only."""
-        event = kind(index=len(self._events), **fields)
-        self._events.append(event)
+        """Append an event of ``kind`` and give it to all subscribers. Loop thread only.
+
+        After the end nothing is appended: subscribers are told of what comes late, and no stream has it.
+        """
+        event = self.draft(kind, **fields)
+        self.append(event)
+        return event
+
+    def draft(self, kind: type[E], **fields: Any) -> E:
+        """Return what would be the next event, without appending it. Loop thread only."""
+        self._late += self.end is not None
+        return kind(index=len(self._events) + max(0, self._late - 1), **fields)
+
+    def append(self, event: Event) -> None:
+        """Append a drafted event and give it to all subscribers. Loop thread only."""
+        if self.end is None:
+            self._events.append(event)
         for subscriber in self._subscribers:
             _tell(subscriber, event)
+        if self.end is not None:
+            return
         if isinstance(event, End):
             self.end = event
         with self._lock:
@@ -54,11 +75,16 @@ class EventLog:
             watcher.set()
         if self.end is not None:
             self.over.set()
-        return event
 
     def subscribe(self, callback: Callable[[Event], None]) -> None:
         """Call ``callback`` with every event from the first on, on the event loop thread."""
-        loop_thread().call(self._subscribe, callback)
+        loop_thread().call(self.follow, callback)
+
+    def follow(self, callback: Callable[[Event], None]) -> None:
+        """Do what :meth:`subscribe` does, at once. Loop thread only."""
+        for event in self._events:
+            _tell(callback, event)
+        self._subscribers.append(callback)
 
     def watch(self) -> waiting.Signal:
         """Return a signal that is set whenever the log grows; give it back with :meth:`unwatch`."""
@@ -71,11 +97,6 @@ class EventLog:
         """Stop setting ``watcher``."""
         with self._lock:
             self._watchers.discard(watcher)
-
-    def _subscribe(self, callback: Callable[[Event], None]) -> None:
-        for event in self._events:
-            _tell(callback, event)
-        self._subscribers.append(callback)
 
 
 def _tell(subscriber: Callable[[Event], None], event: Event) -> None:

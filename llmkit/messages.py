@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from llmkit.errors import ValidationError
+from llmkit.tools.arguments import read_arguments
 from llmkit.tools.calls import ToolCall
 
 if TYPE_CHECKING:
@@ -237,8 +238,6 @@ def _call_from_json(call: object) -> ToolCall:
     match call:
         case ToolCall():
             return call
-        case {"id": str(id_), "function": {"name": str(name), "arguments": arguments}}:
-            if isinstance(arguments, str):
-                arguments = json.loads(arguments or "{}")
-            return ToolCall(id_, name, dict(arguments))
+        case {"id": str(id_), "function": {"name": str(name), "arguments": str() | dict() as arguments}}:
+            return ToolCall(id_, name, read_arguments(arguments))
     raise ValidationError("A tool call has an id and a function with name and arguments.", field="messages")

@@ -34,6 +34,9 @@ class Presenter(Protocol):
     def shown_here(self, run: Run) -> bool:
         """Return whether the run was shown in the very cell that runs now."""
 
+    def audience(self) -> bool:
+        """Return whether anybody is there who could be asked."""
+
     def loading(self, title: str) -> LoadView | None:
         """Return a view of a model being loaded, if there is a place for one."""
 

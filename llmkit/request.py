@@ -6,9 +6,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmkit.settings import Settings
+from llmkit.stopping import ONE_STEP
+from llmkit.tools.choice import AUTO, ToolChoice
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmkit.approval.policy import ApprovalPolicy
+    from llmkit.lifecycle import Callback
     from llmkit.messages import Message
+    from llmkit.preparing import PrepareStep
+    from llmkit.stopping import StopCondition
+    from llmkit.tools.calls import ToolCall
+    from llmkit.tools.repair import Repair
+    from llmkit.tools.tool import Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,30 @@ class RunRequest:
         The named KV cache to use.
     metadata : dict
         The caller's own.
+    tools : tuple of Tool
+        What the model may call.
+    tool_choice : ToolChoice
+        Whether it may, must or must not.
+    active_tools : tuple of str, optional
+        The names of those it is offered; ``None`` for all.
+    approval : ApprovalPolicy, optional
+        What is decided without asking, and when nobody is there; ``None`` for the session's.
+    stop_when : tuple of conditions
+        Any of them ends the loop of steps.
+    prepare_step, repair : Callable, optional
+        Change a step before it begins; mend a call that is wrong.
+    callbacks : tuple of mappings
+        Lifecycle callbacks by name: the session's, the agent's, the call's.
+    context : Any
+        The user's own, for tools and callbacks.
+    function_id : str, optional
+        The caller's name for what this run does.
+    headers, provider_options : dict
+        For remote engines.
+    include : tuple of str
+        Which bulky parts of requests and responses results keep.
+    resumed : tuple of ToolCall
+        Calls of the conversation that a pended run left open.
     """
 
     run_id: str
@@ -47,3 +82,17 @@ class RunRequest:
     profiling: bool = True
     cache: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = AUTO
+    active_tools: tuple[str, ...] | None = None
+    approval: ApprovalPolicy | None = None
+    stop_when: tuple[StopCondition, ...] = ONE_STEP
+    prepare_step: PrepareStep | None = None
+    repair: Repair | None = None
+    callbacks: tuple[Mapping[str, Callback], ...] = ()
+    context: Any = None
+    function_id: str | None = None
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    provider_options: dict[str, Any] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    resumed: tuple[ToolCall, ...] = ()

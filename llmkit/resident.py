@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from llmkit.admission import Admission
 from llmkit.background import in_thread, loop_thread
 from llmkit.engines.choice import choose, load_decoder
-from llmkit.engines.local import LocalEngine
-from llmkit.engines.scripted import Scripted, ScriptedDecoder
 from llmkit.errors import SessionClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmkit.engines.base import Engine, EngineInfo
+    from llmkit.engines.decoder import Decoder
+    from llmkit.engines.scripted import Scripted
     from llmkit.models.catalog import ModelSpec
     from llmkit.models.fetch import FetchProgress
 
@@ -65,16 +65,26 @@ class ModelSource:
         How many runs may decode at once.
     reproducible : bool
         Whether the same seed gives the same text whatever else runs, where that takes time.
+    dialect : str, optional
+        How it writes tool calls, in place of what its template tells.
     """
 
     def __init__(
-        self, spec: ModelSpec, engine: str, *, context_length: int | None, slots: int, reproducible: bool
+        self,
+        spec: ModelSpec,
+        engine: str,
+        *,
+        context_length: int | None,
+        slots: int,
+        reproducible: bool,
+        dialect: str | None = None,
     ) -> None:
         self._spec = spec
         self._choice = choose(engine, spec.formats)
         self._context_length = context_length
         self._slots = slots
         self._reproducible = reproducible
+        self._dialect = dialect
         self.name = spec.name
         self.engine_name = self._choice.engine
         self.reason = self._choice.reason
@@ -106,7 +116,7 @@ class ModelSource:
             progress=on_load,
             reproducible=self._reproducible,
         )
-        return LocalEngine(decoder, self.name)
+        return _local_engine(decoder, self.name, self._dialect)
 
 
 class ScriptSource:
@@ -116,6 +126,8 @@ class ScriptSource:
     ----------
     script : Scripted
         What to answer.
+    dialect : str, optional
+        How it writes tool calls.
     """
 
     name = "scripted"
@@ -123,12 +135,22 @@ class ScriptSource:
     reason = "a script was passed as engine"
     note = ""
 
-    def __init__(self, script: Scripted) -> None:
+    def __init__(self, script: Scripted, *, dialect: str | None = None) -> None:
         self._script = script
+        self._dialect = dialect
 
     def load(self, tell: Listener, closed: Callable[[], bool]) -> Engine:  # noqa: ARG002 - there is nothing to wait for
         """Return the engine."""
-        return LocalEngine(ScriptedDecoder(self._script), self.name)
+        from llmkit.engines.scripted import ScriptedDecoder
+
+        return _local_engine(ScriptedDecoder(self._script), self.name, self._dialect)
+
+
+def _local_engine(decoder: Decoder, name: str, dialect: str | None) -> Engine:
+    from llmkit.engines.local import LocalEngine
+    from llmkit.prompting.prompt import tool_dialect
+
+    return LocalEngine(decoder, name, dialect=None if dialect is None else tool_dialect(dialect))
 
 
 class Resident:

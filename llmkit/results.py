@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from llmkit.approval.request import ApprovalRequest
     from llmkit.engines.decoder import Token
     from llmkit.events import End
     from llmkit.messages import Message
+    from llmkit.preparing import StepPlan
     from llmkit.settings import FinishReason
     from llmkit.tools.calls import ToolCall, ToolCallError
+    from llmkit.tools.results import ToolResult
 
 
 def _total(values: Iterable[float | None]) -> Any:
@@ -27,6 +30,10 @@ def _rate(count: int | None, seconds: float | None) -> float | None:
         return None
     rate = count / seconds
     return rate if math.isfinite(rate) else None
+
+
+def _short(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,7 @@ class Stats:
     def __str__(self) -> str:
         parts = [
             f"{self.generated_tokens} tokens" if self.generated_tokens is not None else "",
-            f"{self.tokens_per_second:.1f} tokens/s" if self.tokens_per_second is not None else "",
+            f"{_short(self.tokens_per_second)} tokens/s" if self.tokens_per_second is not None else "",
             f"first after {self.time_to_first_token:.2f} s" if self.time_to_first_token is not None else "",
             f"prompt {self.prompt_tokens}" if self.prompt_tokens is not None else "",
             f"{self.cache_tokens} cached" if self.cache_tokens else "",
@@ -177,6 +184,22 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """A stretch of a step's text or reasoning.
+
+    Parameters
+    ----------
+    kind : {"text", "reasoning"}
+        Which.
+    text : str
+        The words.
+    """
+
+    kind: Literal["text", "reasoning"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """One step: one answer of the model, and what came of its calls.
 
@@ -186,12 +209,18 @@ class StepResult:
         From 0.
     model : str
         The model that answered.
+    engine : str
+        What it decoded on, or the server.
+    content : tuple
+        Everything in the order in which it came: Spoken, ToolCall, ToolCallError, then ToolResult.
     text, reasoning : str
         What it said and what it thought.
     tool_calls : tuple of ToolCall
         What it asked for.
     tool_call_errors : tuple of ToolCallError
         What it meant to ask for and got wrong.
+    tool_results : tuple of ToolResult
+        What the calls came to, in the calls' order.
     finish_reason, raw_finish_reason : str
         Why it ended, in llmkit's words and in the engine's.
     usage : Usage
@@ -206,6 +235,10 @@ class StepResult:
         What was asked for but couldn't be done.
     raw_text : str
         Everything the model wrote, before it was split into text, reasoning and calls.
+    request : StepPlan, optional
+        What the step asked: messages, settings, tools.
+    function_id, metadata, context
+        The run's own, as its caller gave them.
     """
 
     step_number: int
@@ -219,9 +252,16 @@ class StepResult:
     response: Response
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_errors: tuple[ToolCallError, ...] = ()
+    tool_results: tuple[ToolResult, ...] = ()
     tokens: tuple[Token, ...] = ()
     warnings: tuple[str, ...] = ()
     raw_text: str = field(default="", repr=False)
+    content: tuple[Spoken | ToolCall | ToolCallError | ToolResult, ...] = field(default=(), repr=False)
+    request: StepPlan | None = field(default=None, repr=False)
+    engine: str = ""
+    function_id: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    context: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +274,10 @@ class Result:
         The last step's.
     tool_calls : tuple of ToolCall
         The last step's.
+    tool_results : tuple of ToolResult
+        What they came to.
+    pending_approvals : tuple of ApprovalRequest
+        Calls whose decision was left open.
     steps : tuple of StepResult
         All steps.
     usage, total_usage : Usage
@@ -248,6 +292,8 @@ class Result:
         The last step's.
     messages : tuple of Message
         The whole conversation, the answer included.
+    stop_reason : str
+        Why no further step was taken.
     """
 
     text: str
@@ -261,6 +307,9 @@ class Result:
     output: Any
     response: Response
     messages: tuple[Message, ...]
+    tool_results: tuple[ToolResult, ...] = ()
+    pending_approvals: tuple[ApprovalRequest, ...] = ()
+    stop_reason: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -290,4 +339,7 @@ def result_from(end: End, messages: Sequence[Message]) -> Result:
         output=end.text,
         response=last.response,
         messages=(*messages, *added),
+        tool_results=end.tool_results,
+        pending_approvals=end.pending_approvals,
+        stop_reason=end.stop_reason,
     )

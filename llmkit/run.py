@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from llmkit.approval.gate import Gate
+    from llmkit.approval.pending import PendedRun
+    from llmkit.approval.request import ApprovalRequest
     from llmkit.cancellation import CancelToken
+    from llmkit.lifecycle import CallbackError, Lifecycle
     from llmkit.messages import Message
     from llmkit.request import RunRequest
     from llmkit.results import Response, Stats, StepResult, Usage
     from llmkit.settings import FinishReason
     from llmkit.tools.calls import ToolCall, ToolCallError
+    from llmkit.tools.results import ToolResult
+    from llmkit.tracing import Trace
 
 T = TypeVar("T")
 
@@ -42,13 +48,19 @@ class Run:
         The run's id, known at once.
     request : RunRequest
         What was asked.
+    approvals : Gate
+        Where its tool calls wait for decisions: ``approvals.pending``, ``approvals.rules``.
     """
 
-    def __init__(self, request: RunRequest, log: EventLog, cancel: CancelToken) -> None:
+    def __init__(
+        self, request: RunRequest, log: EventLog, cancel: CancelToken, gate: Gate, lifecycle: Lifecycle
+    ) -> None:
         self.id = request.run_id
         self.request = request
+        self.approvals = gate
         self._log = log
         self._cancel = cancel
+        self._lifecycle = lifecycle
 
     # -- streams ------------------------------------------------------------------------------------------------
 
@@ -145,6 +157,29 @@ class Run:
         return self.result().tool_calls
 
     @property
+    def tool_results(self) -> tuple[ToolResult, ...]:
+        """What the last step's tool calls came to."""
+        return self.result().tool_results
+
+    @property
+    def pending_approvals(self) -> tuple[ApprovalRequest, ...]:
+        """The calls that wait for a decision now, or were left open by a run that has ended; doesn't wait."""
+        return self.approvals.pending or self.approvals.left_open
+
+    @property
+    def pended(self) -> PendedRun:
+        """The run with its open approvals, to be saved and gone on with: ``session.resume(run.pended)``.
+
+        Raises
+        ------
+        ValidationError
+            If it left none open.
+        """
+        from llmkit.approval.pending import PendedRun
+
+        return PendedRun.of(self.request, self._end())
+
+    @property
     def output(self) -> Any:
         """The structured output; without ``output=`` the text."""
         return self.result().output
@@ -191,6 +226,16 @@ class Run:
         return self._end().raw_finish_reason
 
     @property
+    def stop_reason(self) -> str:
+        """Why no further step was taken: a condition of ``stop_when``, no more calls, a call without a result, …."""
+        return self._end().stop_reason
+
+    @property
+    def callback_errors(self) -> tuple[CallbackError, ...]:
+        """What lifecycle callbacks raised so far; doesn't wait."""
+        return tuple(self._lifecycle.errors)
+
+    @property
     def error(self) -> Error | None:
         """What it failed with, :class:`llmkit.RunCancelled` if it was cancelled, ``None`` if it is done."""
         return _failure(self._end())
@@ -202,6 +247,20 @@ class Run:
 
         return tokens_frame_of(self.steps)
 
+    @property
+    def trace(self) -> pd.DataFrame:
+        """What took how long: steps, prefill, decode, approvals, tools, a row each; doesn't wait."""
+        from llmkit.tracing import trace_frame
+
+        return trace_frame(self._log)
+
+    @property
+    def timeline(self) -> Trace:
+        """The same as a picture, with a ``frame`` and an ``svg``; doesn't wait."""
+        from llmkit.tracing import Trace
+
+        return Trace(self._log)
+
     # -- state --------------------------------------------------------------------------------------------------
 
     @property
@@ -211,7 +270,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """Where it is: queued, loading, prefill, decoding, done, cancelled or failed; doesn't wait."""
+        """Where it is: queued, loading, prefill, decoding, asking, running tools, done, …; doesn't wait."""
         end = self._log.end
         if end is not None:
             return {"finish": "done", "abort": "cancelled"}.get(end.type, "failed")
@@ -299,6 +358,10 @@ _STATUS = {
     "text-delta": "decoding",
     "reasoning-delta": "decoding",
     "tokens": "decoding",
+    "tool-input-start": "decoding",
+    "approval-request": "waiting for approval",
+    "approval-decision": "running tools",
+    "tool-start": "running tools",
 }
 
 

@@ -10,31 +10,43 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from llmkit import waiting
-from llmkit.agent import StepLoop
+from llmkit.approval.gate import Gate
+from llmkit.approval.policy import policy_from
+from llmkit.approval.rules import RuleBook, SessionRules
+from llmkit.asking import pended_from, request_from, resumed_from
 from llmkit.background import loop_thread
 from llmkit.cancellation import CancelToken
-from llmkit.engines.scripted import Scripted
 from llmkit.errors import Error, SessionClosed, ValidationError
+from llmkit.invocations import Invocations
+from llmkit.lifecycle import Lifecycle, callbacks_in
 from llmkit.log import EventLog
-from llmkit.messages import messages_from
-from llmkit.models.catalog import EMBEDDED, resolve
+from llmkit.loop import StepLoop
+from llmkit.models.catalog import EMBEDDED
 from llmkit.presenting import presenter
 from llmkit.records.ledger import Ledger
-from llmkit.request import RunRequest
-from llmkit.resident import ModelSource, Resident, ScriptSource, Source
+from llmkit.residents import Residents
 from llmkit.run import Run
 from llmkit.settings import Settings, settings_from
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
 
+    from llmkit.approval.pending import PendedRun
+    from llmkit.approval.policy import ApprovalPolicy
     from llmkit.caches import NamedCaches
     from llmkit.engines.base import Engine, EngineInfo
+    from llmkit.engines.remote.config import Remote
+    from llmkit.engines.scripted import Scripted
     from llmkit.messages import Prompt
+    from llmkit.preparing import PrepareStep
+    from llmkit.request import RunRequest
+    from llmkit.resident import Resident
+    from llmkit.tools.repair import Repair
+    from llmkit.tracing.otel import Telemetry
 
 
 class Session:
@@ -42,9 +54,9 @@ class Session:
 
     Parameters
     ----------
-    model : str or Path
-        The default model: the embedded one, a Hugging Face repo id, a folder, or a ``.gguf`` file. It begins to load
-        at once, in the background.
+    model : str, Path or Remote
+        The default model: the embedded one, a Hugging Face repo id, a folder, a ``.gguf`` file, or one on a server:
+        :class:`llmkit.Remote` or ``"http://host:8000/v1#model"``. It begins to load at once, in the background.
     engine : {"auto", "llamacpp", "mlx"} or Scripted
         What decodes. ``"auto"``: MLX on Apple Silicon, llama.cpp elsewhere; ``session.models`` says why.
     system : str, optional
@@ -66,8 +78,17 @@ class Session:
         Where runs are recorded: ``True`` in the user's data folder, a path, ``None`` only in memory.
     show : bool, optional
         Whether runs show themselves when they are made. ``None``: in notebooks and scripts, yes.
+    approval : str, list or ApprovalPolicy, optional
+        What is decided about tool calls without asking, and when nobody is there to ask: ``"ask"`` (the default),
+        ``"allow"``, ``"deny"``, ``"pend"``, a list of rules, or a policy.
+    dialect : str, optional
+        How the model writes tool calls (``"hermes"``, ``"mistral"``, ``"generic"``, …), where its template tells it
+        wrongly.
+    telemetry : bool, TracerProvider or Telemetry, optional
+        Export every run as OpenTelemetry spans; needs ``pip install llmkit[otel]``.
     **settings
-        Settings of every run (:class:`llmkit.settings.Settings`); a call's own come on top.
+        Settings of every run (:class:`llmkit.settings.Settings`); a call's own come on top. Also lifecycle callbacks
+        (``on_start=``, ``on_finish=``, … :data:`llmkit.lifecycle.CALLBACKS`), which come before a call's own.
 
     Raises
     ------
@@ -84,9 +105,9 @@ class Session:
     'Because of Rayleigh scattering.'
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what can be set, in one call
         self,
-        model: str | Path = EMBEDDED,
+        model: str | Path | Remote = EMBEDDED,
         *,
         engine: Literal["auto", "llamacpp", "mlx"] | Scripted = "auto",
         system: str | None = None,
@@ -98,43 +119,66 @@ class Session:
         profiling: bool = True,
         ledger: bool | str | Path | None = True,
         show: bool | None = None,
+        approval: Any = None,
+        telemetry: Any = None,
+        dialect: str | None = None,
         **settings: Any,
     ) -> None:
+        callbacks, settings = callbacks_in(settings)
         _check_positive(concurrency=concurrency, context_length=context_length, queue_timeout=queue_timeout)
         self.id = secrets.token_hex(6)
         self.system = system
         self.profiling = profiling
         self.settings: Settings = settings_from(settings)
-        self._engine = engine
-        self._context_length = context_length
-        self._concurrency = concurrency
-        self._reproducible = reproducible
-        self._queue: dict[str, Any] = {"queue_limit": queue_limit, "queue_timeout": queue_timeout}
+        self.approval: ApprovalPolicy = policy_from(approval)
+        self.rules = SessionRules()
+        self._telemetry = _telemetry(telemetry)
+        self.callbacks = callbacks
         self._show = show
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._residents: dict[str, Resident] = {}
         self._active: dict[str, Run] = {}
-        self._default = self._resident(model)
+        self._residents = Residents(
+            model,
+            engine,
+            context_length=context_length,
+            places=concurrency,
+            reproducible=reproducible,
+            dialect=dialect,
+            queue_limit=queue_limit,
+            queue_timeout=queue_timeout,
+        )
         self._ledger = Ledger(None if ledger is True else ledger or ":memory:")
         _open_sessions.add(self)
         presenter()  # puts in place how cells wait here, also if nothing is ever shown
-        self._start_loading(self._default, quiet=show is False)
+        self._start_loading(self._residents.get(), quiet=show is False)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
-    def complete(
+    def complete(  # noqa: PLR0913 - all of it can be asked for in one call, and completed by an editor
         self,
         prompt: Prompt,
         *,
-        model: str | Path | None = None,
+        model: str | Path | Remote | None = None,
         system: str | None = None,
         stream: bool = True,
         profiling: bool | None = None,
         cache: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         show: bool | None = None,
+        tools: Any = None,
+        tool_choice: Any = None,
+        active_tools: Sequence[str] | None = None,
+        approval: Any = None,
+        stop_when: Any = None,
+        prepare_step: PrepareStep | None = None,
+        repair: Repair | None = None,
+        context: Any = None,
+        function_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        provider_options: Mapping[str, Any] | None = None,
+        include: Sequence[str] = (),
         **settings: Any,
     ) -> Run:
         """Ask a model; return at once.
@@ -157,9 +201,35 @@ class Session:
             Your own notes, kept in the ledger.
         show : bool, optional
             Whether to show the run now, in place of the session's choice.
+        tools : sequence, optional
+            What the model may call: typed functions, what :func:`llmkit.tool` makes, pydantic models, JSON schemas.
+        tool_choice : str, tool or mapping, optional
+            ``"auto"``, ``"none"``, ``"required"``, or the tool that must be called.
+        active_tools : sequence of str, optional
+            The names of those that are offered.
+        approval : str, list or ApprovalPolicy, optional
+            In place of the session's.
+        stop_when : condition, int or list of conditions, optional
+            When the loop of answers and tool calls ends: after one answer by default. See
+            :func:`llmkit.step_count_is`, :func:`llmkit.has_tool_call`.
+        prepare_step : Callable, optional
+            Called before each step with ``step_number``, ``steps``, ``messages``, ``model``, ``context``; returns what
+            to change for it: ``model``, ``tool_choice``, ``active_tools``, ``system``, ``messages``, ``settings``,
+            ``context``.
+        repair : Callable, optional
+            Called with a call that is wrong, its error, the tools and the messages; may return a call in its place.
+        context : Any, optional
+            Yours, for tools, callbacks and ``prepare_step``.
+        function_id : str, optional
+            Your name for what this run does, for records and telemetry.
+        headers, provider_options : Mapping, optional
+            For remote engines.
+        include : sequence of str
+            Which bulky parts of requests and responses results keep.
         **settings
             Settings of this run, on top of the session's: ``temperature``, ``max_output_tokens``, ``stop``, ``seed``,
-            ``timeout``, … (:class:`llmkit.settings.Settings`).
+            ``timeout``, … (:class:`llmkit.settings.Settings`). Also lifecycle callbacks: ``on_start=``,
+            ``on_step_finish=``, ``on_finish=``, … (:data:`llmkit.lifecycle.CALLBACKS`).
 
         Returns
         -------
@@ -175,23 +245,59 @@ class Session:
         SessionClosed
             If the session was closed.
         """
-        merged = self.settings.merged(settings)
-        resident = self._default if model is None else self._resident(model)
-        request = RunRequest(
-            run_id=secrets.token_hex(6),
-            session_id=self.id,
-            model=resident.name,
-            messages=messages_from(prompt, system=system, default_system=self.system),
-            settings=merged,
-            seed=merged.seed if merged.seed is not None else secrets.randbits(32),
-            stream=stream,
-            profiling=self.profiling if profiling is None else profiling,
-            cache=cache,
-            metadata=dict(metadata or {}),
-        )
-        return self._start(request, resident, show=self._show if show is None else show)
+        options = {
+            "model": model,
+            "system": system,
+            "stream": stream,
+            "profiling": profiling,
+            "cache": cache,
+            "metadata": metadata,
+            "tools": tools,
+            "tool_choice": tool_choice,
+            "active_tools": active_tools,
+            "approval": approval,
+            "stop_when": stop_when,
+            "prepare_step": prepare_step,
+            "repair": repair,
+            "context": context,
+            "function_id": function_id,
+            "headers": headers,
+            "provider_options": provider_options,
+            "include": include,
+        }
+        request = request_from(self, prompt, {**settings, **options})
+        return self.start(request, show=show)
 
-    def cancel(self, run_id: str | None = None, *, model: str | Path | None = None) -> int:
+    def resume(
+        self,
+        pended: Run | PendedRun | str | Path,
+        *,
+        tools: Any,
+        show: bool | None = None,
+        **options: Any,
+    ) -> Run:
+        """Go on with a run whose approvals were left open: ask about them, run what is allowed, and ask the model.
+
+        Parameters
+        ----------
+        pended : Run, PendedRun, str or Path
+            The run, what ``run.pended`` gave, its JSON text, or a file of it.
+        tools : sequence
+            The tools of the run; their schemas must be those that its calls were checked against.
+        show : bool, optional
+            Whether to show the run now, in place of the session's choice.
+        **options
+            As for :meth:`complete`. Without ``stop_when`` the model is asked once.
+
+        Raises
+        ------
+        ValidationError
+            For a JSON text that can't be read or is of another version, for a tool that is missing or has changed,
+            and for arguments that don't fit any more.
+        """
+        return self.start(resumed_from(self, pended_from(pended), tools, options), show=show)
+
+    def cancel(self, run_id: str | None = None, *, model: str | Path | Remote | None = None) -> int:
         """Cancel a run by its id, all runs of a model, or with neither all runs.
 
         Returns
@@ -199,7 +305,7 @@ class Session:
         int
             How many were stopped by this call.
         """
-        name = None if model is None else self._name(model)
+        name = None if model is None else self._residents.name(model)
         runs = [
             run
             for run in tuple(self._active.values())
@@ -209,7 +315,9 @@ class Session:
 
     # -- models -------------------------------------------------------------------------------------------------
 
-    def load(self, model: str | Path | None = None, *, progress: Callable[..., object] | None = None) -> EngineInfo:
+    def load(
+        self, model: str | Path | Remote | None = None, *, progress: Callable[..., object] | None = None
+    ) -> EngineInfo:
         """Load a model and wait until it is there.
 
         Parameters
@@ -230,10 +338,9 @@ class Session:
         ModelError, EngineError
             If it can't be had, read or loaded; names the cause and the remedy.
         """
-        resident = self._default if model is None else self._resident(model)
-        return _result_of(self._start_loading(resident, progress=progress)).info
+        return _result_of(self._start_loading(self._residents.get(model), progress=progress)).info
 
-    def caches(self, model: str | Path | None = None) -> NamedCaches:
+    def caches(self, model: str | Path | Remote | None = None) -> NamedCaches:
         """Return a model's named KV caches: to save, pin, delete and list them; loads the model if need be.
 
         Parameters
@@ -241,10 +348,9 @@ class Session:
         model : str or Path, optional
             The session's own by default.
         """
-        resident = self._default if model is None else self._resident(model)
-        return _result_of(self._start_loading(resident)).caches
+        return _result_of(self._start_loading(self._residents.get(model))).caches
 
-    def unload(self, model: str | Path | None = None) -> None:
+    def unload(self, model: str | Path | Remote | None = None) -> None:
         """Cancel a model's runs and free its memory. The next run loads it anew.
 
         Parameters
@@ -252,25 +358,26 @@ class Session:
         model : str or Path, optional
             The session's own by default.
         """
-        name = self._default.name if model is None else self._name(model)
-        with self._lock:
-            resident = self._residents.get(name)
-            if resident is None:
-                return
-            self._residents[name] = resident.renewed()
-            if resident is self._default:
-                self._default = self._residents[name]
-        self._end_runs(name, "the model was unloaded")
-        resident.close()
+        name = self._residents.name(model)
+        resident = self._residents.renew(name)
+        if resident is not None:
+            self._end_runs(name, "the model was unloaded")
+            resident.close()
 
     @property
     def models(self) -> pd.DataFrame:
         """The session's models, a row each: state, engine and why, device, memory, runs and queue."""
         from llmkit.records.frames import models_frame
 
-        with self._lock:
-            residents = tuple(self._residents.values())
-        return models_frame(residents)
+        return models_frame(self._residents.all())
+
+    def resident(self, model: str | Path | Remote | None = None) -> Resident:
+        """Return a model that the session keeps, taken in if it wasn't."""
+        return self._residents.get(model)
+
+    def knows(self, model: str) -> bool:
+        """Return whether the session keeps a model of that name."""
+        return self._residents.knows(model)
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -283,6 +390,16 @@ class Session:
     def steps(self) -> pd.DataFrame:
         """The steps of this session's runs, a row each."""
         return self._ledger.steps(session_id=self.id)
+
+    @property
+    def tool_calls(self) -> pd.DataFrame:
+        """The tool calls of this session's runs, a row each."""
+        return self._ledger.tool_calls(session_id=self.id)
+
+    @property
+    def approvals(self) -> pd.DataFrame:
+        """Every decision on a tool call of this session's runs, a row each; those that took no effect too."""
+        return self._ledger.approvals(session_id=self.id)
 
     @property
     def profile(self) -> pd.DataFrame:
@@ -304,10 +421,9 @@ class Session:
             if self._closed.is_set() or os.getpid() != self._pid:
                 return
             self._closed.set()
-            residents = tuple(self._residents.values())
         _open_sessions.discard(self)
         self._end_runs(None, "the session was closed")
-        for resident in residents:
+        for resident in self._residents.all():
             resident.close()
         self._ledger.close()
 
@@ -320,50 +436,44 @@ class Session:
     def __repr__(self) -> str:
         if self.closed:
             return f"<Session {self.id} · closed>"
-        with self._lock:
-            residents = tuple(self._residents.values())
+        residents = self._residents.all()
         lines = [f"<Session {self.id} · {len(self._active)} running>", *(f"  {resident}" for resident in residents)]
         return "\n".join(lines)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _start(self, request: RunRequest, resident: Resident, *, show: bool | None) -> Run:
+    def start(self, request: RunRequest, *, show: bool | None = None) -> Run:
+        """Start a run that was asked for in all detail; :meth:`complete` is the simple way.
+
+        Raises
+        ------
+        SessionClosed
+            If the session was closed.
+        """
         cancel, log = CancelToken(), EventLog()
-        run = Run(request, log, cancel)
+        lifecycle = Lifecycle(request.callbacks)
+        policy = request.approval or self.approval
+        rules = RuleBook(policy.rules, session=self.rules)
+        here = presenter()
+        gate = Gate(tell=log.emit, rules=rules, policy=policy, audience=here.audience, heard=lifecycle.heard)
+        desk = Invocations(gate, log, cancel, lifecycle.heard, echo=not here.audience())
+        run = Run(request, log, cancel, gate, lifecycle)
         with self._lock:
             if self._closed.is_set():
                 raise SessionClosed("The session was closed. Make a new one: llmkit.Session().")
             self._active[run.id] = run
         log.subscribe(self._ledger.recorder())
-        loop_thread().start(StepLoop(request, resident, log, cancel, on_end=lambda: self._forget(run)).run)
+        if self._telemetry is not None:
+            log.subscribe(self._telemetry.recorder())
+        loop = StepLoop(request, self._residents.get, log, cancel, desk, lifecycle, on_end=lambda: self._forget(run))
+        loop_thread().start(loop.run)
+        show = self._show if show is None else show
         if show is not False:
-            presenter().show(run, asked=show is True)
+            here.show(run, asked=show is True)
         return run
 
     def _forget(self, run: Run) -> None:
         self._active.pop(run.id, None)
-
-    def _name(self, model: str | Path) -> str:
-        return "scripted" if isinstance(self._engine, Scripted) else resolve(model).name
-
-    def _resident(self, model: str | Path) -> Resident:
-        source: Source
-        if isinstance(self._engine, Scripted):
-            source = ScriptSource(self._engine)
-        else:
-            source = ModelSource(
-                resolve(model),
-                self._engine,
-                context_length=self._context_length,
-                slots=self._concurrency,
-                reproducible=self._reproducible,
-            )
-        with self._lock:
-            resident = self._residents.get(source.name)
-            if resident is None:
-                resident = Resident(source, places=self._concurrency, **self._queue)
-                self._residents[source.name] = resident
-            return resident
 
     def _start_loading(
         self, resident: Resident, *, progress: Callable[..., object] | None = None, quiet: bool = False
@@ -391,6 +501,14 @@ class Session:
         if threading.current_thread().name != "llmkit-loop":
             for run in runs:
                 run.wait()
+
+
+def _telemetry(value: Any) -> Telemetry | None:
+    if not value:
+        return None
+    from llmkit.tracing.otel import telemetry_from
+
+    return telemetry_from(value)
 
 
 def _check_positive(**values: float | None) -> None:

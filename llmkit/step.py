@@ -3,21 +3,72 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from llmkit import events
-from llmkit.engines.base import CallFailed, CallMade, Decoded, Note, ReasoningPiece, TextPiece
+from llmkit.engines.base import (
+    CallDelta,
+    CallRead,
+    CallStart,
+    CallUnread,
+    Decoded,
+    Note,
+    ReasoningPiece,
+    TextPiece,
+)
 from llmkit.engines.decoder import Done, Prefill
+from llmkit.measuring import Meter
 from llmkit.messages import Message
-from llmkit.results import Response, Stats, StepResult, Usage
+from llmkit.results import Response, Spoken, Stats, StepResult, Usage
+from llmkit.tools.calls import ToolCall
 
 if TYPE_CHECKING:
     from llmkit.engines.base import Delta, EngineInfo
     from llmkit.engines.decoder import Token
     from llmkit.log import EventLog
+    from llmkit.preparing import StepPlan
     from llmkit.request import RunRequest
+    from llmkit.seen import Seen
     from llmkit.settings import FinishReason
-    from llmkit.tools.calls import ToolCall, ToolCallError
+    from llmkit.tools.calls import ToolCallError
+    from llmkit.tools.results import ToolResult
+
+Kind: TypeAlias = Literal["text", "reasoning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step's calls came to.
+
+    Parameters
+    ----------
+    results : tuple of ToolResult
+        In the order of the calls.
+    tool_time, approval_time : float, optional
+        Seconds in which any handler ran, and in which any call waited for a decision.
+    """
+
+    results: tuple[ToolResult, ...] = ()
+    tool_time: float | None = None
+    approval_time: float | None = None
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """Text or reasoning that is still coming."""
+
+    kind: Kind
+    pieces: list[str]
+
+
+def _told(result: ToolResult) -> Message:
+    return Message("tool", result.model_text, tool_call_id=result.call.id, name=result.call.name)
+
+
+def _whole(part: _Pieces | ToolCall | ToolCallError) -> Spoken | ToolCall | ToolCallError:
+    return Spoken(part.kind, "".join(part.pieces)) if isinstance(part, _Pieces) else part
+
 
 _STRETCHES: dict[str, tuple[type[events.Event], type[events.Event], type[events.Event]]] = {
     "text": (events.TextStart, events.TextDelta, events.TextEnd),
@@ -30,33 +81,37 @@ class Step:
 
     Parameters
     ----------
-    number : int
-        From 0.
+    plan : StepPlan
+        What this step asks.
     request : RunRequest
         What the run was asked.
     log : EventLog
         Where events go.
     began : float
         ``time.perf_counter()`` when the step was asked for, queueing included.
+    seen : Seen
+        What the run's earlier steps had.
     """
 
-    def __init__(self, number: int, request: RunRequest, log: EventLog, began: float) -> None:
-        self.number = number
+    def __init__(self, plan: StepPlan, request: RunRequest, log: EventLog, began: float, seen: Seen) -> None:
+        self.number = plan.number
+        self.plan = plan
         self.done: Done | None = None
+        self.unchecked: list[CallRead | CallUnread] = []
+        """Calls that were written and not yet looked at."""
+        self._seen = seen
         self._request = request
         self._log = log
-        self._began = began
-        self._first_token_at: float | None = None
-        self._last_token_at: float | None = None
+        self.meter = Meter(began)
         self._stretch: str | None = None
+        self._writing: str | None = None
         self._written: dict[str, list[str]] = {"text": [], "reasoning": []}
+        self._content: list[_Pieces | ToolCall | ToolCallError] = []
         self._raw: list[str] = []
         self._tokens: list[Token] = []
-        self._count = 0
         self._calls: list[ToolCall] = []
         self._call_errors: list[ToolCallError] = []
         self._notes: list[str] = []
-        self._prefill: Prefill | None = None
 
     @property
     def text(self) -> str:
@@ -74,9 +129,14 @@ class Step:
         return tuple(self._calls)
 
     @property
+    def silent(self) -> bool:
+        """Whether nothing at all has come yet, so that the engine can be asked again."""
+        return not (self.meter.started or self._content or self._raw)
+
+    @property
     def decoding(self) -> bool:
         """Whether the first token has come."""
-        return self._first_token_at is not None
+        return self.meter.started
 
     def take(self, delta: Delta) -> None:
         """Turn a delta into events."""
@@ -88,54 +148,142 @@ class Step:
             case Decoded(tokens):
                 self._decoded(tokens)
             case Prefill(done, total, cached):
-                self._prefill = delta
+                self.meter.prefill(delta)
                 self._log.emit(events.Prefill, step=self.number, done=done, total=total, cached=cached)
-            case CallMade(call):
-                self._calls.append(call)
-                self._log.emit(events.ToolCallMade, step=self.number, call=call)
-            case CallFailed(error):
-                self._call_errors.append(error)
-                self._log.emit(events.ToolCallFailed, step=self.number, error=error)
+            case CallStart() | CallDelta() | CallRead() | CallUnread():
+                self._write_call(delta)
             case Note(text):
-                self._notes.append(text)
+                self.note(text)
             case Done():
                 self.done = delta
                 self._end_stretch()
+                self._end_input()
 
-    def result(self, info: EngineInfo, *, queue_time: float, load_time: float | None, concurrency: int) -> StepResult:
-        """Return what the step came to."""
+    def note(self, text: str) -> None:
+        """Tell a person something, now and in the step's warnings."""
+        self._notes.append(text)
+        if self._seen.first(text):
+            self._log.emit(events.Noted, step=self.number, text=text)
+
+    def made(self, call: ToolCall) -> None:
+        """Take a call that was checked and found good."""
+        self._calls.append(call)
+        self._content.append(call)
+        self._log.emit(events.ToolCallMade, step=self.number, call=call)
+
+    def failed(self, error: ToolCallError) -> None:
+        """Take words that were meant as a call and are none."""
+        self._call_errors.append(error)
+        self._content.append(error)
+        self._log.emit(events.ToolCallFailed, step=self.number, error=error)
+
+    def result(self, info: EngineInfo, outcome: Outcome, **known: Any) -> StepResult:
+        """Return what the step came to; ``known`` are stats that only the loop knows."""
         done = self.done or Done("error")
         reason: FinishReason = done.reason
-        answer = Message("assistant", self.text, self.reasoning, self.calls)
-        stats = self._stats(info, done, queue_time=queue_time, load_time=load_time, concurrency=concurrency)
+        if reason == "stop" and (self._calls or self._call_errors):
+            reason = "tool-calls"
+        stats = self.meter.stats(
+            done,
+            tool_time=outcome.tool_time,
+            approval_time=outcome.approval_time,
+            peak_memory=info.memory,
+            device=info.device,
+            seed=self._request.seed,
+            **known,
+        )
+        return self._result(
+            outcome,
+            stats,
+            self._messages(outcome.results),
+            engine=info.engine,
+            finish_reason=reason,
+            raw_finish_reason=done.raw_reason or done.reason,
+            usage=self.meter.usage(done),
+            raw_text="".join(self._raw) + done.tail if self._raw else self.reasoning + self.text,
+        )
+
+    def resumed(self, outcome: Outcome) -> StepResult:
+        """Return what a step came to that only carried out the calls of an earlier run; no model was asked."""
+        told = tuple(_told(result) for result in outcome.results)
+        stats = Stats(tool_time=outcome.tool_time, approval_time=outcome.approval_time, total_time=self.meter.elapsed)
+        return self._result(
+            outcome,
+            stats,
+            told,
+            finish_reason="tool-calls",
+            raw_finish_reason="resumed",
+            usage=Usage(requests=0),
+        )
+
+    def _result(self, outcome: Outcome, stats: Stats, messages: tuple[Message, ...], **known: Any) -> StepResult:
+        request, plan = self._request, self.plan
+        model = str(plan.model)
         return StepResult(
             step_number=self.number,
-            model=self._request.model,
+            model=model,
+            content=(*(_whole(part) for part in self._content), *outcome.results),
             text=self.text,
             reasoning=self.reasoning,
             tool_calls=self.calls,
             tool_call_errors=tuple(self._call_errors),
-            finish_reason=reason,
-            raw_finish_reason=done.raw_reason or done.reason,
-            usage=self._usage(done),
-            stats=stats if self._request.profiling else None,
-            response=Response(f"{self._request.run_id}-{self.number}", time.time(), self._request.model, (answer,)),
+            tool_results=outcome.results,
+            stats=stats if request.profiling else None,
+            response=Response(f"{request.run_id}-{self.number}", time.time(), model, messages),
             tokens=tuple(self._tokens),
             warnings=tuple(self._notes),
-            raw_text="".join(self._raw) + done.tail,
+            request=plan,
+            function_id=request.function_id,
+            metadata=request.metadata,
+            context=plan.context,
+            **known,
         )
 
+    def _messages(self, results: tuple[ToolResult, ...]) -> tuple[Message, ...]:
+        """Return what the step adds to the conversation: the answer, then what its calls came to."""
+        errors = self._call_errors
+        meant = [ToolCall(error.id, error.name, error.arguments or {}, error.raw) for error in errors if error.name]
+        unread = "".join(error.raw for error in errors if not error.name)
+        answer = Message("assistant", self.text + unread, self.reasoning, (*self._calls, *meant))
+        told = [_told(result) for result in results]
+        wrong = [
+            Message("tool", f"Error: {error.message}", tool_call_id=error.id, name=error.name or None)
+            for error in errors
+        ]
+        return (answer, *told, *wrong)
+
+    def _write_call(self, delta: CallStart | CallDelta | CallRead | CallUnread) -> None:
+        delta = replace(delta, id=self._seen.unique(delta.id, new=isinstance(delta, CallStart)))
+        match delta:
+            case CallRead() | CallUnread():
+                self.unchecked.append(delta)
+                self._end_input()
+            case CallStart(id_, name):
+                self._end_stretch()
+                if self._request.stream:
+                    self._writing = id_
+                    self._log.emit(events.ToolInputStart, step=self.number, id=id_, name=name)
+            case CallDelta(id_, text):
+                if self._request.stream:
+                    self._log.emit(events.ToolInputDelta, step=self.number, id=id_, text=text)
+
+    def _end_input(self) -> None:
+        if self._writing is not None:
+            self._log.emit(events.ToolInputEnd, step=self.number, id=self._writing)
+            self._writing = None
+
     def _decoded(self, tokens: tuple[Token, ...]) -> None:
-        self._last_token_at = time.perf_counter()
-        self._first_token_at = self._first_token_at or self._last_token_at
-        self._count += len(tokens)
+        self.meter.decoded(len(tokens))
+        if not tokens:
+            return
         self._raw.extend(token.text for token in tokens)
-        if self._request.settings.logprobs is not None:
+        if self.plan.settings.logprobs is not None:
             self._tokens.extend(tokens)
             self._log.emit(events.TokensDecoded, step=self.number, tokens=tokens)
 
-    def _write(self, kind: str, text: str) -> None:
+    def _write(self, kind: Kind, text: str) -> None:
         self._written[kind].append(text)
+        self._say(kind, text)
         if not self._request.stream:
             return
         if self._stretch != kind:
@@ -144,61 +292,15 @@ class Step:
             self._stretch = kind
         self._log.emit(_STRETCHES[kind][1], step=self.number, text=text)
 
+    def _say(self, kind: Kind, text: str) -> None:
+        """Add to the content in the order in which it came."""
+        last = self._content[-1] if self._content else None
+        if isinstance(last, _Pieces) and last.kind == kind:
+            last.pieces.append(text)
+        else:
+            self._content.append(_Pieces(kind, [text]))
+
     def _end_stretch(self) -> None:
         if self._stretch is not None:
             self._log.emit(_STRETCHES[self._stretch][2], step=self.number)
             self._stretch = None
-
-    def _usage(self, done: Done) -> Usage:
-        prompt, cached = self._prompt_counts(done)
-        output = self._generated(done)
-        known = prompt is not None and output is not None
-        return Usage(
-            input_tokens=prompt,
-            output_tokens=output,
-            total_tokens=prompt + output if known and prompt is not None and output is not None else None,
-            no_cache_tokens=prompt - cached if prompt is not None and cached is not None else None,
-            cache_read_tokens=cached,
-            text_tokens=output - done.reasoning_tokens
-            if output is not None and done.reasoning_tokens is not None
-            else None,
-            reasoning_tokens=done.reasoning_tokens,
-        )
-
-    def _prompt_counts(self, done: Done) -> tuple[int | None, int | None]:
-        """Return prompt and cached tokens; after a cancel the engine may know less than its progress told."""
-        seen = self._prefill
-        prompt = done.prompt_tokens if done.prompt_tokens is not None else seen.total if seen else None
-        cached = done.cached_tokens if done.cached_tokens is not None else seen.cached if seen else None
-        return prompt, cached
-
-    def _generated(self, done: Done) -> int | None:
-        return done.generated_tokens if done.generated_tokens is not None else self._count
-
-    def _stats(
-        self, info: EngineInfo, done: Done, *, queue_time: float, load_time: float | None, concurrency: int
-    ) -> Stats:
-        first, last = self._first_token_at, self._last_token_at
-        prompt, cached = self._prompt_counts(done)
-        to_first = first - self._began if first is not None else None
-        prefill_time = done.prefill_time
-        if prefill_time is None and to_first is not None:
-            prefill_time = max(0.0, to_first - queue_time - (load_time or 0.0))
-        decode_time = done.decode_time
-        if decode_time is None and first is not None and last is not None:
-            decode_time = last - first
-        return Stats(
-            prompt_tokens=prompt,
-            cache_tokens=cached,
-            generated_tokens=self._generated(done),
-            time_to_first_token=to_first,
-            queue_time=queue_time,
-            load_time=load_time,
-            prefill_time=prefill_time,
-            decode_time=decode_time,
-            total_time=time.perf_counter() - self._began,
-            peak_memory=info.memory,
-            device=info.device,
-            concurrency=concurrency,
-            seed=self._request.seed,
-        )

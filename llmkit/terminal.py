@@ -1,4 +1,4 @@
-"""Runs in a terminal: the text on stdout as it comes, then a line of stats on stderr.
+"""Runs in a terminal: the text on stdout as it comes; a line for each tool call, then a line of stats, on stderr.
 
 Model text is hostile here too: escape sequences could hide text, rewrite lines, or type for the user. They show as
 visible characters.
@@ -15,8 +15,9 @@ from collections import deque
 from typing import TYPE_CHECKING, TextIO
 
 from llmkit import events
+from llmkit.notebook.call_state import SETTLED
 from llmkit.notebook.run_state import Change, RunState
-from llmkit.notebook.words import error_line, summary
+from llmkit.notebook.words import call_line, error_line, summary
 
 if TYPE_CHECKING:
     from llmkit.notebook.load_view import TerminalLoad
@@ -98,33 +99,49 @@ class _Printed:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._state = RunState(run.id)
-        self._pending = Change()
+        self._pending: list[tuple[str, str]] = []
         self._ends_line = True
         self._load: TerminalLoad | None = None
 
     def take(self, event: events.Event) -> None:
         """Take the run's next event."""
-        self._pending.add(self._state.take(event))
+        change = self._state.take(event)
+        self._pending += [("reasoning", change.reasoning), ("text", change.text)]
+        self._pending += [("call", line) for line in self._settled(change)]
         self._show_load(event)
 
     def print(self) -> bool:
         """Print what is new; return whether that was all of it."""
-        change, self._pending = self._pending, Change()
-        if change.reasoning and sys.stderr.isatty():
-            _write(sys.stderr, _dim(printable(change.reasoning), sys.stderr))
-        if change.text:
-            self._ends_line = change.text.endswith("\n")
-            _write(sys.stdout, printable(change.text))
+        pending, self._pending = self._pending, []
+        for kind, text in pending:
+            match kind:
+                case "text" if text:
+                    self._ends_line = text.endswith("\n")
+                    _write(sys.stdout, printable(text))
+                case "reasoning" if text and sys.stderr.isatty():
+                    _write(sys.stderr, _dim(printable(text), sys.stderr))
+                case "call":
+                    self._end_line()
+                    _write(sys.stderr, _dim(text, sys.stderr) + "\n")
         if self._state.is_over:
             self._print_end()
         return self._state.is_over
 
     def _print_end(self) -> None:
         state = self._state.to_dict()
-        if not self._ends_line:
-            _write(sys.stdout, "\n")
+        self._end_line()
         lines = (line for line in (error_line(state), summary(state)) if line)
         _write(sys.stderr, "".join(_dim(printable(line), sys.stderr) + "\n" for line in lines))
+
+    def _settled(self, change: Change) -> list[str]:
+        """Return a line for each call that a change settled."""
+        settled = {name for name, each in change.calls.items() if each.set.get("status") in SETTLED}
+        return [call_line(card) for card in self._state.calls if card["id"] in settled]
+
+    def _end_line(self) -> None:
+        if not self._ends_line:
+            _write(sys.stdout, "\n")
+            self._ends_line = True
 
     def _show_load(self, event: events.Event) -> None:
         from llmkit.notebook.load_view import TerminalLoad

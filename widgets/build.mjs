@@ -7,6 +7,8 @@ const settings = {
   entryPoints: [
     { in: "run/index.ts", out: "run" },
     { in: "run/run.css", out: "run" },
+    { in: "trace/index.ts", out: "trace" },
+    { in: "trace/trace.css", out: "trace" },
   ],
   outdir: "../llmkit/static",
   bundle: true,

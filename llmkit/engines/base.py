@@ -6,10 +6,11 @@ prompt path (:mod:`llmkit.engines.local`); a remote one talks to a server at thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from llmkit.engines.decoder import Done, Prefill, Token
+from llmkit.tools.choice import AUTO, ToolChoice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from llmkit.cancellation import CancelToken
     from llmkit.messages import Message
     from llmkit.settings import Settings
-    from llmkit.tools.calls import ToolCall, ToolCallError
+    from llmkit.tools.tool import Tool
 
 __all__ = [
-    "CallFailed",
-    "CallMade",
+    "CallDelta",
+    "CallRead",
+    "CallStart",
+    "CallUnread",
     "Decoded",
     "Delta",
     "Done",
@@ -52,6 +55,12 @@ class EngineRequest:
         The seed to use: the settings' own, or one drawn for this run.
     cache : str, optional
         The named cache whose prefix may be reused; ``None`` for the session's common one.
+    tools : tuple of Tool
+        What the model may call.
+    tool_choice : ToolChoice
+        Whether it may, must or must not; ``required`` and ``named`` bind.
+    headers, provider_options : dict
+        For servers.
     """
 
     id: str
@@ -59,6 +68,10 @@ class EngineRequest:
     settings: Settings
     seed: int
     cache: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = AUTO
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    provider_options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +89,59 @@ class ReasoningPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class CallMade:
-    """A tool call, parsed and valid."""
+class CallStart:
+    """The model began to write a call of the tool ``name``; ``id`` is unique within the session."""
 
-    call: ToolCall
+    id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
-class CallFailed:
-    """Words meant as a tool call that are none."""
+class CallDelta:
+    """A piece of a call's arguments, as the model writes them."""
 
-    error: ToolCallError
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRead:
+    """A call as the model wrote it, not yet checked against the tool's schema.
+
+    Parameters
+    ----------
+    id : str
+        The call's id; a :class:`CallStart` came before.
+    name : str
+        The tool's name, offered or not.
+    arguments : str or dict
+        JSON text, or JSON values by parameter name.
+    raw : str
+        The text that the model wrote.
+    """
+
+    id: str
+    name: str
+    arguments: str | dict[str, Any]
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallUnread:
+    """Words meant as a call that can't be read as one: ``name`` as far as it could be."""
+
+    id: str
+    message: str
+    raw: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Tokens as they came, before they were split into text, reasoning and calls."""
+    """Tokens as they came, before they were split into text, reasoning and calls.
+
+    None at all means that something was decoded, and the server doesn't tell which tokens.
+    """
 
     tokens: tuple[Token, ...]
 
@@ -103,7 +153,9 @@ class Note:
     text: str
 
 
-Delta: TypeAlias = Prefill | Decoded | TextPiece | ReasoningPiece | CallMade | CallFailed | Note | Done
+Delta: TypeAlias = (
+    Prefill | Decoded | TextPiece | ReasoningPiece | CallStart | CallDelta | CallRead | CallUnread | Note | Done
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,8 @@ class Done:
     Parameters
     ----------
     reason : str
-        ``"stop"`` (end token or stop string), ``"length"``, ``"cancelled"`` or ``"error"``.
+        ``"stop"`` (end token or stop string), ``"length"``, ``"cancelled"`` or ``"error"``; of a server also
+        ``"content-filter"`` and ``"other"``.
     raw_reason : str
         The engine's own word.
     tail : str
@@ -134,7 +135,7 @@ class Done:
         An :class:`llmkit.errors.Error` with ``reason="error"``.
     """
 
-    reason: Literal["stop", "length", "cancelled", "error"]
+    reason: Literal["stop", "length", "cancelled", "error", "content-filter", "other"]
     raw_reason: str = ""
     tail: str = ""
     prompt_tokens: int | None = None

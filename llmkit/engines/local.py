@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 from llmkit.background import in_thread
 from llmkit.caches import NamedCaches, caches_folder
 from llmkit.engines.base import (
+    CallDelta,
+    CallRead,
+    CallStart,
+    CallUnread,
     Decoded,
     Delta,
     EngineInfo,
@@ -19,7 +23,16 @@ from llmkit.engines.base import (
 )
 from llmkit.engines.decoder import DecodeRequest, Done, Prefill, Report, Sampling, Token, Tokens
 from llmkit.engines.thinking import decode_within_budget
+from llmkit.prompting.call_ids import call_id
 from llmkit.prompting.prompt import Prompting
+from llmkit.tools.dialects.base import (
+    CallBegun,
+    CallEnded,
+    CallInput,
+    CallUnreadable,
+    ReasoningPart,
+    TextPart,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,8 +41,8 @@ if TYPE_CHECKING:
     from llmkit.cancellation import CancelToken
     from llmkit.engines.decoder import Decoder
     from llmkit.prompting.prompt import Prompt
-    from llmkit.prompting.splitter import Piece, Splitter
     from llmkit.settings import Settings
+    from llmkit.tools.dialects.base import Dialect, Part
 
 
 class LocalEngine:
@@ -43,12 +56,16 @@ class LocalEngine:
         Its name.
     folder : Path, optional
         Where saved KV caches are kept; the user's cache folder by default.
+    dialect : Dialect, optional
+        How the model writes tool calls; found from its template by default.
     """
 
-    def __init__(self, decoder: Decoder, model: str, folder: Path | None = None) -> None:
+    def __init__(
+        self, decoder: Decoder, model: str, folder: Path | None = None, *, dialect: Dialect | None = None
+    ) -> None:
         self.decoder = decoder
         self.caches = NamedCaches(decoder, model, folder or caches_folder())
-        self.prompting = Prompting(decoder)
+        self.prompting = Prompting(decoder, dialect)
 
     @property
     def info(self) -> EngineInfo:
@@ -61,17 +78,17 @@ class LocalEngine:
         prompt = await in_thread(self._prepare, request)
         for note in prompt.notes:
             yield Note(note)
-        written = _Written(self.prompting.splitter(prompt))
+        written = _Written(request.id, prompt, self.prompting)
         async for report in self._reports(request, prompt, cancel, written):
             match report:
                 case Tokens(tokens):
                     yield Decoded(tokens)
                     for token in tokens:
-                        for piece in written.take(token):
-                            yield _delta(piece)
+                        for delta in written.take(token):
+                            yield delta
                 case Done():
-                    for piece in written.finish(report.tail):
-                        yield _delta(piece)
+                    for delta in written.finish(report):
+                        yield delta
                     if request.cache is not None and report.reason in {"stop", "length"}:
                         await in_thread(self.caches.extended, request.cache, (*prompt.ids, *written.ids))
                     yield replace(report, reasoning_tokens=written.reasoning_tokens)
@@ -85,7 +102,7 @@ class LocalEngine:
     def _prepare(self, request: EngineRequest) -> Prompt:
         if request.cache is not None:
             self.caches.use(request.cache)
-        return self.prompting.prompt(request.messages, request.settings)
+        return self.prompting.prompt(request.messages, request.settings, request.tools, request.tool_choice)
 
     def _reports(
         self, request: EngineRequest, prompt: Prompt, cancel: CancelToken, written: _Written
@@ -98,7 +115,9 @@ class LocalEngine:
             max_tokens=min(settings.max_output_tokens or room, room),
             sampling=sampling_from(settings, request.seed),
             stop=settings.stop,
+            grammar=None if prompt.constraint is None else prompt.constraint.grammar,
             logprobs=settings.logprobs,
+            special=prompt.special,
         )
         if settings.reasoning_budget is None or self.prompting.markers is None:
             return self._decode(decode_request, cancel)
@@ -109,6 +128,7 @@ class LocalEngine:
             budget=settings.reasoning_budget,
             reasoning_tokens=lambda: written.reasoning_tokens if written.reasoning else 0,
             closing=self.prompting.closing(),
+            grammar=None if prompt.constraint is None else prompt.constraint.answer,
         )
 
     async def _decode(self, request: DecodeRequest, cancel: CancelToken) -> AsyncIterator[Report]:
@@ -139,25 +159,59 @@ class LocalEngine:
 class _Written:
     """What the model has written so far, as it is split."""
 
-    def __init__(self, splitter: Splitter) -> None:
+    def __init__(self, request_id: str, prompt: Prompt, prompting: Prompting) -> None:
         self.ids: list[int] = []
         self.reasoning_tokens = 0
-        self._splitter = splitter
+        self._request_id = request_id
+        self._prompting = prompting
+        self._special = prompt.special
+        self._splitter = prompt.splitter
+        self._calls = 0
+        self._open = False
 
     @property
     def reasoning(self) -> bool:
         """Whether the model is reasoning now."""
         return self._splitter.reasoning
 
-    def take(self, token: Token) -> list[Piece]:
+    def take(self, token: Token) -> list[Delta]:
         """Take the next token; return what is certain by now."""
         self.ids.append(token.id)
         self.reasoning_tokens += self.reasoning
-        return self._splitter.feed(token.text)
+        text = self._prompting.shown(token) if self._special else token.text
+        return self._deltas(self._splitter.feed(text))
 
-    def finish(self, tail: str) -> list[Piece]:
+    def finish(self, done: Done) -> list[Delta]:
         """Take the last text; return what was held back."""
-        return [*self._splitter.feed(tail), *self._splitter.finish()]
+        parts = [*self._splitter.feed(done.tail), *self._splitter.finish(complete=done.reason == "stop")]
+        return self._deltas(parts)
+
+    def _deltas(self, parts: list[Part]) -> list[Delta]:
+        return [delta for part in parts if (delta := self._delta(part)) is not None]
+
+    def _delta(self, part: Part) -> Delta | None:
+        """Return what is told of a part; ``None`` for markup."""
+        delta: Delta | None = None
+        match part:
+            case TextPart(text):
+                delta = TextPiece(text)
+            case ReasoningPart(text):
+                delta = ReasoningPiece(text)
+            case CallBegun(name):
+                delta = CallStart(self._id(begins=True), name)
+            case CallInput(text):
+                delta = CallDelta(self._id(), text)
+            case CallEnded(name, arguments, raw):
+                delta = CallRead(self._id(ends=True), name, arguments, raw)
+            case CallUnreadable(message, raw, name):
+                delta = CallUnread(self._id(begins=not self._open, ends=True), message, raw, name)
+        return delta
+
+    def _id(self, *, begins: bool = False, ends: bool = False) -> str:
+        """Return the id of the call that is being written."""
+        self._calls += begins
+        self._open = not ends
+        return call_id(self._request_id, self._calls)
 
 
 def sampling_from(settings: Settings, seed: int) -> Sampling:
@@ -173,7 +227,3 @@ def sampling_from(settings: Settings, seed: int) -> Sampling:
         logit_bias=tuple(sorted(settings.logit_bias.items())),
         seed=seed,
     )
-
-
-def _delta(piece: Piece) -> TextPiece | ReasoningPiece:
-    return TextPiece(piece.text) if piece.kind == "text" else ReasoningPiece(piece.text)

@@ -6,13 +6,15 @@ and prefix reuse are the real ones.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmkit.engines.decoder import (
     Alternative,
@@ -31,16 +33,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-TEMPLATE = (
-    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}{# <think> </think> enable_thinking #}"
-)
+TEMPLATE = """\
+{% macro call_text(call) %}
+{{ '<tool_call>\\n{"name": ' }}{{ call.name | tojson }}{{ ', "arguments": ' }}{{ call.arguments | tojson -}}
+{{ '}\\n</tool_call>' }}
+{%- endmacro %}
+{% if tools %}
+<|tools|>{% for tool in tools %}{{ tool.function | tojson }}{{ '' if loop.last else '\\n' }}{% endfor %}<|end|>
+{%- endif %}
+{% for message in messages %}
+<|{{ message.role }}|>{{ message.content }}
+{%- for call in message.tool_calls or () %}
+{{ '\\n' if message.content or not loop.first }}{{ call_text(call.function) }}
+{%- endfor %}
+<|end|>
+{%- endfor %}
+{% if add_generation_prompt %}
+<|assistant|>
+{%- endif %}
+{# <think> </think> enable_thinking #}
+"""
+ScriptedCall: TypeAlias = "tuple[str, Mapping[str, Any]] | Mapping[str, Any]"
 _PIECES = re.compile(r"<\|\w+\|>|\s?\w+|\s|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A scripted answer.
+    r"""A scripted answer.
 
     Parameters
     ----------
@@ -50,11 +69,28 @@ class Answer:
         How it ends.
     error : Error, optional
         Raised after the text.
+    tool_calls : sequence of (name, arguments) or {"name": …, "arguments": …}
+        Calls made after the text. They are written out as the text of a model is, and read as such: a text may just as
+        well hold ``<tool_call>…</tool_call>`` itself, broken ones too.
+
+    Examples
+    --------
+    >>> import llmkit as lk
+    >>> lk.Answer("Let me look.", tool_calls=[("get_weather", {"city": "Tokyo"})]).written
+    ('Let me look.\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Tokyo"}}\n</tool_call>',)
     """
 
-    text: str | Sequence[str]
+    text: str | Sequence[str] = ""
     finish_reason: str = "stop"
     error: Error | None = None
+    tool_calls: Sequence[ScriptedCall] = ()
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The texts with the calls in them."""
+        texts = (self.text,) if isinstance(self.text, str) else self.text
+        calls = [_call_text(call) for call in self.tool_calls]
+        return tuple("\n".join([*([text] if text else []), *calls]) for text in texts)
 
 
 Script: TypeAlias = "str | Answer | Callable[[str], str | Answer]"
@@ -254,7 +290,10 @@ class _Performance:
         if not self._prefill(prompt, cached):
             return Done("cancelled", prompt_tokens=prompt, cached_tokens=cached, generated_tokens=0)
         answer = self._script.take(self._decoder.detokenize(request.prompt))
-        ids = self._decoder.tokenize(self._text(answer), special=False)
+        text = self._text(answer)
+        if request.grammar is not None:
+            _check_fits(text, request.grammar)
+        ids = self._decoder.tokenize(text, special=False)
         first = time.perf_counter()
         reason, tail, count = self._decode(ids, answer)
         self._decoder.remember((*request.prompt, *ids[:count]))
@@ -274,10 +313,8 @@ class _Performance:
     def _text(self, answer: Answer) -> str:
         if answer.finish_reason not in {"stop", "length"}:
             raise ValidationError(f"A script ends with stop or length, not {answer.finish_reason!r}.", field="answers")
-        if isinstance(answer.text, str):
-            return answer.text
-        sampling = self._request.sampling
-        return answer.text[sampling.seed % len(answer.text) if sampling.temperature else 0]
+        texts, sampling = answer.written, self._request.sampling
+        return texts[sampling.seed % len(texts) if sampling.temperature else 0]
 
     def _prefill(self, total: int, cached: int) -> bool:
         rate = self._script.prompt_tokens_per_second
@@ -315,3 +352,28 @@ class _Performance:
 
 def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _call_text(call: ScriptedCall) -> str:
+    """Return a call as :data:`TEMPLATE` shows it."""
+    name, arguments = (call["name"], call["arguments"]) if isinstance(call, Mapping) else call
+    written = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+    return f"<tool_call>\n{written}\n</tool_call>"
+
+
+def _check_fits(text: str, grammar: str) -> None:
+    """Raise unless ``text`` is what ``grammar`` lets a real model write: a script can't be made to fit."""
+    from llguidance import LLMatcher, LLTokenizer
+
+    matcher = LLMatcher(LLTokenizer("byte"), grammar, log_level=0)
+    written = list(text.encode())
+    if matcher.is_error() or matcher.try_consume_tokens(written) < len(written) or not matcher.is_accepting():
+        raise EngineError(
+            f"The script's answer {_shortened(text)!r} isn't what was asked for: a required or named tool_choice, or "
+            "an output, binds a real model, and a script must keep to it by itself. Script such an answer, for a call "
+            "Answer(tool_calls=[(name, arguments)])."
+        )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -24,6 +24,7 @@ async def decode_within_budget(
     budget: int,
     reasoning_tokens: Callable[[], int],
     closing: tuple[Token, ...],
+    grammar: str | None = None,
 ) -> AsyncIterator[Report]:
     """Decode, and close the reasoning when its budget is used up.
 
@@ -41,6 +42,8 @@ async def decode_within_budget(
         Returns how many there were so far, 0 once the model speaks; up to date whenever a report was taken.
     closing : tuple of Token
         The end of the reasoning, as the model would write it.
+    grammar : str, optional
+        Binds what follows the closed reasoning.
     """
     enough = CancelToken()
     forget = cancel.on_cancel(enough.cancel)
@@ -48,8 +51,9 @@ async def decode_within_budget(
     cut: Done | None = None
     try:
         async for report in decode(request, enough):
-            if isinstance(report, Done) and enough.cancelled and not cancel.cancelled:
-                cut = report
+            if enough.cancelled and not cancel.cancelled:
+                # Tokens that were under way don't count: the answer goes on from those before.
+                cut = report if isinstance(report, Done) else cut
                 continue
             yield report
             if isinstance(report, Tokens):
@@ -67,6 +71,7 @@ async def decode_within_budget(
         id=f"{request.id}-answer",
         prompt=(*request.prompt, *ids),
         max_tokens=max(1, request.max_tokens - len(ids)),
+        grammar=grammar,
     )
     async for report in decode(rest, cancel):
         yield _joined(cut, report, len(ids)) if isinstance(report, Done) else report

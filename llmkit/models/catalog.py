@@ -183,8 +183,8 @@ def _find_local(name: str | Path) -> Path | None:
 def _expand(path: Path) -> Path:
     try:
         return path.expanduser()
-    except RuntimeError:
-        # "~name" of a user that doesn't exist
+    except (RuntimeError, ValueError):
+        # "~name" of a user that doesn't exist, or of a name that can't be one's
         return path
 
 

@@ -7,14 +7,14 @@ output comes once, at the end of its cell.
 
 from __future__ import annotations
 
-import contextvars
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmkit.notebook import static, waiting
 from llmkit.notebook.cells import at_end_of_cell, cell_key
 from llmkit.notebook.frontend import Frontend, frontend
 from llmkit.notebook.load_view import HeadlessLoad, LiveLoad, TerminalLoad
+from llmkit.notebook.output import Output, display_data
 from llmkit.notebook.run_state import RunState
 from llmkit.notebook.run_view import Run, RunView
 from llmkit.terminal import TERMINAL
@@ -112,12 +112,15 @@ class _Live:
         _shown.add(run)
         ended = run.wait(0)
         if ended and not asked:
-            _display(Follower(run).final())
+            display_data(Follower(run).final())
         else:
             _show_widget(run, keep=ended)
 
     def shown_here(self, run: Run) -> bool:
         return shown_in_this_cell(run)
+
+    def audience(self) -> bool:
+        return True
 
     def loading(self, title: str) -> LoadView:
         return LiveLoad(title)
@@ -129,10 +132,13 @@ class _Headless:
     def show(self, run: Run, *, asked: bool) -> None:  # noqa: ARG002 - there is but one way here
         _shown.add(run)
         follower = Follower(run)
-        at_end_of_cell(lambda: _display(follower.final()))
+        at_end_of_cell(lambda: display_data(follower.final()))
 
     def shown_here(self, run: Run) -> bool:
         return shown_in_this_cell(run)
+
+    def audience(self) -> bool:
+        return False
 
     def loading(self, title: str) -> LoadView:
         return HeadlessLoad(title)
@@ -146,6 +152,9 @@ class _Script:
 
     def shown_here(self, run: Run) -> bool:
         return shown_in_this_cell(run)
+
+    def audience(self) -> bool:
+        return False
 
     def loading(self, title: str) -> LoadView:
         return TerminalLoad(title)
@@ -172,26 +181,6 @@ def _show_widget(run: Run, *, keep: bool) -> None:
     """Display the widget; unless it is to be kept, static output takes its place when the run ends."""
     from llmkit.notebook.run_widget import RunWidget
 
-    context = contextvars.copy_context()  # what a thread displays lands in the cell whose context it runs in
-
-    def replace(view: RunView) -> None:
-        if not keep:
-            arguments = (_replace, handle, view)
-            threading.Thread(target=context.run, args=arguments, name="llmkit-static", daemon=True).start()
-
-    view = RunView(run, RunWidget, on_end=replace)
-    data, metadata = view.page.mimebundle()
-    handle = _display({**data, "text/plain": f"Run {run.id}"}, metadata=metadata, display_id=True)
-    view.open()
-
-
-def _replace(handle: Any, view: RunView) -> None:
-    """Put static output where the widget is."""
-    view.release()
-    handle.update(static.bundle(view.state.to_dict()), raw=True)
-
-
-def _display(data: dict[str, Any], **options: Any) -> Any:
-    from IPython.display import display
-
-    return display(data, raw=True, **options)  # type: ignore[no-untyped-call]
+    output = Output(lambda: static.bundle(view.state.to_dict()))
+    view = RunView(run, RunWidget, on_end=None if keep else output.settle)
+    output.open(view, f"Run {run.id}")

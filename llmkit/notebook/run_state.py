@@ -3,15 +3,22 @@
 The state is JSON; ``widgets/run/protocol.ts`` is the same thing in TypeScript::
 
     run_id, model, engine, note       who answers, and why this engine
-    status                            starting · loading · queued · prefill · decoding · done · cancelled · error
+    status                            starting · loading · queued · prefill · decoding · approval · tools
+                                      · done · cancelled · error
     load                              {stage, percentage, file} while loading, else null
     queue_position                    0 is next; null when not queued
     prefill                           {done, total, cached} in tokens while reading the prompt, else null
     text, reasoning                   what came so far, over all steps
+    calls                             a card a tool call, in order; see :mod:`llmkit.notebook.call_state`
+    rules                             {id, tool, action, scope, reason, conditional} of each rule in force
     rate                              pieces per second while decoding
     stats                             of the whole run, with a ``summary`` in words; null until the end
     error                             {kind, code, message}, or null
     finish_reason                     null until the end
+
+A change is JSON too: ``text`` and ``reasoning`` to append, fields to ``set``, and ``calls``, a list of
+``{id, set, input, preliminary}``: a card's fields to set, then what to append to its input and its preliminary values.
+A card with an id that wasn't there before is new, and its ``set`` holds all of it.
 """
 
 from __future__ import annotations
@@ -20,11 +27,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit import events
+from llmkit.notebook.call_state import CallEvent, CardChange, Cards
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llmkit.results import Stats
 
-Status = Literal["starting", "loading", "queued", "prefill", "decoding", "done", "cancelled", "error"]
+Status = Literal[
+    "starting", "loading", "queued", "prefill", "decoding", "approval", "tools", "done", "cancelled", "error"
+]
 
 RATE_INTERVAL = 0.5
 """Seconds between two rates: digits that change faster can't be read."""
@@ -37,19 +49,26 @@ class Change:
     text: str = ""
     reasoning: str = ""
     set: dict[str, Any] = field(default_factory=dict)
+    calls: dict[str, CardChange] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.text or self.reasoning or self.set)
+        return bool(self.text or self.reasoning or self.set or self.calls)
 
     def add(self, later: Change) -> None:
         """Let this change also do what `later` does."""
         self.text += later.text
         self.reasoning += later.reasoning
         self.set |= later.set
+        for call_id, change in later.calls.items():
+            if call_id in self.calls:
+                self.calls[call_id].add(change)
+            else:
+                self.calls[call_id] = change
 
     def to_dict(self) -> dict[str, Any]:
         """Return what there is of the change as JSON."""
-        parts = {"text": self.text, "reasoning": self.reasoning, "set": self.set}
+        calls = [change.to_dict(call_id) for call_id, change in self.calls.items()]
+        parts = {"text": self.text, "reasoning": self.reasoning, "set": self.set, "calls": calls}
         return {name: part for name, part in parts.items() if part}
 
 
@@ -67,6 +86,8 @@ class RunState:
         self._reasoning: list[str] = []
         self._rate = _Rate()
         self._streamed = False
+        self._cards = Cards()
+        self._length = 0
         self._fields: dict[str, Any] = {
             "run_id": run_id,
             "status": "starting",
@@ -77,6 +98,7 @@ class RunState:
             "queue_position": None,
             "prefill": None,
             "rate": None,
+            "rules": [],
             "stats": None,
             "error": None,
             "finish_reason": None,
@@ -98,38 +120,43 @@ class RunState:
         return _joined(self._reasoning)
 
     @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The cards of the tool calls so far."""
+        return self._cards.to_list()
+
+    @property
     def is_over(self) -> bool:
         """Whether the run has ended."""
         return self._fields["status"] in {"done", "cancelled", "error"}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole state as JSON."""
-        return {**self._fields, "text": self.text, "reasoning": self.reasoning}
+        return {**self._fields, "text": self.text, "reasoning": self.reasoning, "calls": self.calls}
 
     def take(self, event: events.Event) -> Change:
         """Take in the run's next event and return what it changed."""
-        change = self._change(event)
+        change = self._call(event) if isinstance(event, CallEvent) else self._change(event)
         change.set = {name: value for name, value in change.set.items() if self._fields[name] != value}
         self._fields |= change.set
         if change.text:
             self._text.append(change.text)
+            self._length += _utf16_length(change.text)
         if change.reasoning:
             self._reasoning.append(change.reasoning)
         return change
 
     def _change(self, event: events.Event) -> Change:
         match event:
-            case events.TextDelta(text=text):
-                self._streamed = True
-                change = Change(text=text, set=self._decoding(event.time))
-            case events.ReasoningDelta(text=text):
-                change = Change(reasoning=text, set=self._decoding(event.time))
-            case events.TextStart():
-                change = Change(text="\n\n" if self._text else "", set=_phase("decoding"))
-            case events.ReasoningStart():
-                change = Change(reasoning="\n\n" if self._reasoning else "", set=_phase("decoding"))
+            case events.TextStart() | events.TextDelta() | events.ReasoningStart() | events.ReasoningDelta():
+                change = self._piece(event)
+            case events.RulesChanged(rules=rules):
+                change = Change(set={"rules": [rule.to_dict() for rule in rules]})
             case events.Start(model=model, engine=engine, note=note):
+                self._cards.offer(event)
                 change = Change(set={"model": model, "engine": engine, "note": note})
+            case events.Noted(text=text):
+                note = self._fields["note"]
+                change = Change(set={"note": f"{note}\n{text}" if note else text})
             case events.Load(stage=stage, percentage=percentage, file=file):
                 load = {"stage": stage, "percentage": percentage, "file": file}
                 change = Change(set=_phase("loading", load=load))
@@ -146,6 +173,34 @@ class RunState:
                 change = Change()
         return change
 
+    def _piece(
+        self, event: events.TextStart | events.TextDelta | events.ReasoningStart | events.ReasoningDelta
+    ) -> Change:
+        match event:
+            case events.TextDelta(text=text):
+                self._streamed = True
+                change = Change(text=text, set=self._decoding(event.time))
+            case events.ReasoningDelta(text=text):
+                change = Change(reasoning=text, set=self._decoding(event.time))
+            case events.TextStart():
+                change = Change(text="\n\n" if self._text else "", set=_phase("decoding"))
+            case events.ReasoningStart():
+                change = Change(reasoning="\n\n" if self._reasoning else "", set=_phase("decoding"))
+        return change
+
+    def _call(self, event: CallEvent) -> Change:
+        change = Change(calls=self._cards.take(event, self._length))
+        if self.is_over:
+            return change
+        match event:
+            case events.ToolInputStart() | events.ToolInputDelta():
+                change.set = self._decoding(event.time)
+            case events.ToolInputEnd() | events.ToolCallMade() | events.ToolCallFailed():
+                pass
+            case _:
+                change.set = _phase("approval" if self._cards.has("pending") else "tools")
+        return change
+
     def _decoding(self, time: float) -> dict[str, Any]:
         rate = self._rate.after_piece(time)
         return _phase("decoding") | ({} if rate is None else {"rate": rate})
@@ -159,7 +214,21 @@ class RunState:
             change.text = ("\n\n" if self._text else "") + event.text
         if not self._reasoning and event.reasoning:
             change.reasoning = event.reasoning
+        change.calls = self._cards.end(event)
         return change
+
+
+def in_order(state: dict[str, Any]) -> Iterator[str | dict[str, Any]]:
+    """Yield the parts of a state as they came: stretches of text, and cards."""
+    text = state["text"].encode("utf-16-le", "surrogatepass")
+    shown = 0
+    for card in state["calls"]:
+        if card["at"] > shown:
+            yield text[2 * shown : 2 * card["at"]].decode("utf-16-le", "surrogatepass")
+            shown = card["at"]
+        yield card
+    if 2 * shown < len(text):
+        yield text[2 * shown :].decode("utf-16-le", "surrogatepass")
 
 
 class _Rate:
@@ -198,6 +267,10 @@ def _ending(event: events.End) -> Status:
 
 def _stats(stats: Stats | None) -> dict[str, Any] | None:
     return None if stats is None else {"summary": str(stats), **stats.to_dict()}
+
+
+def _utf16_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _joined(pieces: list[str]) -> str:

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llmkit.notebook.budget import BUDGET, SHORTEST_INTERVAL, Budget
+from llmkit.notebook.panel import Approvals, Panel
 from llmkit.notebook.run_state import Change, RunState
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class Run(Protocol):
     @property
     def id(self) -> str:
         """The run's id."""
+
+    @property
+    def approvals(self) -> Approvals:
+        """Where the run's tool calls are decided on."""
 
     def cancel(self) -> Any:
         """Stop the run."""
@@ -67,7 +72,8 @@ class RunView:
     page : callable
         Makes the widget, given a function that returns the state and one that takes the page's messages.
     on_end : callable, optional
-        Called once, after the last state has been sent.
+        Called after the last state has been sent; and again when something changes that, such as a call which is
+        invoked later.
     budget : Budget
         Says when messages may go.
     """
@@ -90,6 +96,7 @@ class RunView:
         self._released = False
         self._channel = budget.channel(self._flush, UNSEEN_INTERVAL)
         self.page = page(self.snapshot, self.receive)
+        self._panel = Panel(run.approvals, self.page.send)
 
     def open(self) -> None:
         """Begin to follow the run."""
@@ -103,7 +110,11 @@ class RunView:
     def take(self, event: Event) -> None:
         """Take the run's next event."""
         with self._lock:
-            self._pending.add(self._state.take(event))
+            was_over = self._state.is_over
+            change = self._state.take(event)
+            self._pending.add(change)
+        if was_over and not change:
+            return
         if not self._state.is_over:
             self._channel.mark()
             return
@@ -124,6 +135,7 @@ class RunView:
             case {"kind": "hello"}:
                 self._hellos += 1
                 self._channel.interval = SHORTEST_INTERVAL
+                self._panel.attended()
                 self._send_snapshot()
             case {"kind": "resync"}:
                 self._send_snapshot()
@@ -132,6 +144,8 @@ class RunView:
             case {"kind": "gone"}:
                 if self._released and self._hellos <= 1:
                     self.close()
+            case {"kind": str()} if self._panel.receive(message):
+                pass
             case _:
                 _logger.warning("The run widget got a message that it doesn't know: %.200r", message)
 

@@ -74,7 +74,7 @@ def _quote(node: SyntaxTreeNode) -> list[str]:
 
 def _code(node: SyntaxTreeNode) -> list[str]:
     content = node.content.removesuffix("\n")
-    fence = "`" * max(3, _longest_backticks(content) + 1)
+    fence = "`" * max(3, longest_backticks(content) + 1)
     language = re.match(r"[\w+-]*", node.info)
     return [fence + (language[0] if language else ""), *content.split("\n"), fence]
 
@@ -137,7 +137,7 @@ def _inline_node(node: SyntaxTreeNode) -> str:
 
 
 def _code_span(content: str) -> str:
-    ticks = "`" * (_longest_backticks(content) + 1)
+    ticks = "`" * (longest_backticks(content) + 1)
     pad = " " if content.startswith("`") or content.endswith("`") else ""
     return f"{ticks}{pad}{content}{pad}{ticks}"
 
@@ -152,5 +152,6 @@ def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode())
 
 
-def _longest_backticks(text: str) -> int:
+def longest_backticks(text: str) -> int:
+    """Return how many backticks stand in a row at most: a fence must be longer."""
     return max((len(run) for run in re.findall("`+", text)), default=0)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from llmkit.notebook import markdown, safe_markdown
-from llmkit.notebook.words import STATUS_WORDS, error_line, how_it_went, summary
+from llmkit.notebook import markdown, safe_markdown, static_calls
+from llmkit.notebook.run_state import in_order
+from llmkit.notebook.words import STATUS_WORDS, call_line, error_line, how_it_went, summary
 from llmkit.terminal import printable
 
 _COLOURS = {
@@ -45,8 +46,9 @@ def bundle(state: dict[str, Any]) -> dict[str, str]:
 
 
 def plain(state: dict[str, Any]) -> str:
-    """Return the answer, then a line on how it went."""
-    return printable(_paragraphs(state["text"], error_line(state), f"[{summary(state)}]"))
+    """Return the answer, with a line for each call where it came, then a line on how it went."""
+    parts = [part.strip("\n") if isinstance(part, str) else call_line(part) for part in _parts(state)]
+    return printable(_paragraphs(*parts, error_line(state), f"[{summary(state)}]"))
 
 
 def marked(state: dict[str, Any]) -> str:
@@ -55,7 +57,7 @@ def marked(state: dict[str, Any]) -> str:
     folded = f"<details><summary>Reasoning</summary>\n\n{safe_markdown.render(reasoning)}\n\n</details>"
     return _paragraphs(
         folded if reasoning else "",
-        safe_markdown.render(state["text"]),
+        *(safe_markdown.render(part) if isinstance(part, str) else static_calls.marked(part) for part in _parts(state)),
         safe_markdown.escape(error_line(state)),
         f"<sub>{safe_markdown.escape(summary(state))}</sub>",
     )
@@ -100,7 +102,17 @@ def _reasoning(state: dict[str, Any]) -> str:
 
 
 def _answer(state: dict[str, Any]) -> str:
-    return f'<div style="margin-top:4px">{markdown.html(state["text"])}</div>' if state["text"] else ""
+    return "".join(_stretch(part) if isinstance(part, str) else static_calls.html(part) for part in _parts(state))
+
+
+def _stretch(text: str) -> str:
+    return f'<div style="margin-top:4px">{markdown.html(text)}</div>'
+
+
+def _parts(state: dict[str, Any]) -> list[str | dict[str, Any]]:
+    """Return the stretches of text that say something, and the calls, in order."""
+    parts = list(in_order(state))
+    return parts if len(parts) == 1 else [part for part in parts if not isinstance(part, str) or part.strip()]
 
 
 def _error(state: dict[str, Any]) -> str:

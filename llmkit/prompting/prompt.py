@@ -1,4 +1,4 @@
-"""Messages to token ids, for one model."""
+"""Messages to token ids, for one model, and what its answer must look like."""
 
 from __future__ import annotations
 
@@ -7,13 +7,31 @@ from typing import TYPE_CHECKING
 
 from llmkit.engines.decoder import Token
 from llmkit.errors import ContextLengthError
+from llmkit.prompting.constraint import Thought, call_rules, constraint
+from llmkit.prompting.control import ControlTokens
 from llmkit.prompting.splitter import Markers, Splitter, markers_of
 from llmkit.prompting.template import CHATML, ChatTemplate
+from llmkit.tools.choice import ToolChoice
+from llmkit.tools.dialects.detect import dialect_named, dialect_of
+from llmkit.tools.generic import GenericDialect
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmkit.engines.decoder import Decoder
     from llmkit.messages import Message
+    from llmkit.prompting.constraint import Constraint
     from llmkit.settings import Settings
+    from llmkit.tools.dialects.base import Dialect, Reader
+    from llmkit.tools.tool import Tool
+
+GENERIC_NOTE = (
+    "The model has no tool format of its own; the tools are told in the prompt, and its answer is held to a format by "
+    "constrained decoding."
+)
+
+_FRAME_TOKENS = 64
+"""About what a call takes beside the texts in its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +42,20 @@ class Prompt:
     ----------
     ids : tuple of int
         Token ids.
-    reasoning_open : bool
-        Whether the template already opened the model's reasoning.
+    splitter : Splitter
+        Tells the parts of the one answer to it.
+    constraint : Constraint, optional
+        What the answer must look like.
+    special : bool
+        Whether control tokens are needed to tell its parts.
     notes : tuple of str
         What couldn't be done as asked.
     """
 
     ids: tuple[int, ...]
-    reasoning_open: bool = False
+    splitter: Splitter
+    constraint: Constraint | None = None
+    special: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -42,41 +66,62 @@ class Prompting:
     ----------
     decoder : Decoder
         The model.
+    dialect : Dialect, optional
+        How it writes tool calls; found from its template by default.
     """
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, dialect: Dialect | None = None) -> None:
         info = decoder.info
         self._decoder = decoder
         self._has_template = info.chat_template is not None
         self.template = ChatTemplate(info.chat_template or CHATML, bos_token=info.bos_token, eos_token=info.eos_token)
-        self.markers: Markers | None = markers_of(info.chat_template)
+        self.dialect: Dialect = dialect or _dialect_of(self.template) or GenericDialect()
+        self.markers: Markers | None = None if self.dialect.reasons else markers_of(info.chat_template)
+        self.control = ControlTokens(decoder)
 
-    def prompt(self, messages: tuple[Message, ...], settings: Settings) -> Prompt:
+    def prompt(
+        self,
+        messages: tuple[Message, ...],
+        settings: Settings,
+        tools: Sequence[Tool] = (),
+        choice: ToolChoice | None = None,
+    ) -> Prompt:
         """Return the prompt for a conversation.
+
+        Parameters
+        ----------
+        messages : tuple of Message
+            The conversation.
+        settings : Settings
+            Of the run.
+        tools : sequence of Tool
+            What the model may call.
+        choice : ToolChoice, optional
+            Whether it may, must or must not.
 
         Raises
         ------
         ValidationError
-            If the model's template refuses the messages.
+            If the model's template refuses the messages, or a tool's schema can't be enforced.
         ContextLengthError
             If the prompt leaves no room for a token of output.
         """
+        choice = choice or ToolChoice()
+        offered = () if choice.mode == "none" else tuple(tools)
         notes = [] if self._has_template else ["The model has no chat template; the ChatML format is used instead."]
-        variables = {}
-        if settings.reasoning is not None:
-            if self.template.has_reasoning_switch:
-                variables["enable_thinking"] = settings.reasoning
-            else:
-                notes.append(f"The model has no switch for reasoning; reasoning={settings.reasoning} changes nothing.")
-        text = self.template.render(messages, variables=variables)
+        if offered and isinstance(self.dialect, GenericDialect):
+            notes.append(GENERIC_NOTE)
+        text = self._render(messages, settings, offered, notes)
         ids = tuple(self._decoder.tokenize(self._with_begin(text), special=True))
         self._check_length(len(ids))
         opened = self.markers is not None and text.rstrip().endswith(self.markers.open)
-        return Prompt(ids, reasoning_open=opened, notes=tuple(notes))
-
-    def splitter(self, prompt: Prompt) -> Splitter:
-        """Return a splitter for what the model answers to ``prompt``."""
-        return Splitter(self.markers, inside=prompt.reasoning_open)
+        return Prompt(
+            ids,
+            Splitter(self.markers, inside=opened, reader=self._reader(tools, offered)),
+            constraint=self._constraint(settings, offered, choice, len(ids), opened=opened),
+            special=self._special(calls=bool(tools)),
+            notes=tuple(notes),
+        )
 
     def closing(self) -> tuple[Token, ...]:
         """Return the tokens that end the model's reasoning, none for a model without any."""
@@ -85,6 +130,51 @@ class Prompting:
         text = self.markers.close + "\n\n"
         *before, last = self._decoder.tokenize(text, special=True)
         return (*(Token(id_, "") for id_ in before), Token(last, text))
+
+    def shown(self, token: Token) -> str:
+        """Return a token's text as it is split: of control tokens only those that mark a part of the answer."""
+        if self.control.holds(token.id, token.text) and token.text not in self._marks():
+            return ""
+        return token.text
+
+    def _render(
+        self, messages: tuple[Message, ...], settings: Settings, tools: tuple[Tool, ...], notes: list[str]
+    ) -> str:
+        variables = {}
+        if settings.reasoning is not None:
+            if self.template.has_reasoning_switch:
+                variables["enable_thinking"] = settings.reasoning
+            else:
+                notes.append(f"The model has no switch for reasoning; reasoning={settings.reasoning} changes nothing.")
+        if isinstance(self.dialect, GenericDialect):
+            told = self.dialect.messages(messages, tools, system=self.template.abilities.system)
+            return self.template.render(told, variables=variables)
+        return self.template.render(messages, tools=tools, variables=variables)
+
+    def _constraint(
+        self, settings: Settings, tools: tuple[Tool, ...], choice: ToolChoice, prompt_tokens: int, *, opened: bool
+    ) -> Constraint | None:
+        left = self._decoder.info.context_length - prompt_tokens
+        room = min(left, settings.max_output_tokens or left) - _FRAME_TOKENS
+        rules = call_rules(self.dialect, tools, choice, room=room, token=self.control.expression)
+        if rules is None:
+            return None
+        thinks = self.markers is not None and (opened or settings.reasoning is not False)
+        thought = Thought(self.markers, opened) if self.markers is not None and thinks else None
+        return constraint(rules, ends=self._decoder.info.end_ids, thought=thought, token=self.control.expression)
+
+    def _reader(self, tools: Sequence[Tool], offered: tuple[Tool, ...]) -> Reader | None:
+        """Return who reads calls: also those of tools that were withheld, for they are no text either."""
+        if self.dialect.reasons or offered or (tools and not isinstance(self.dialect, GenericDialect)):
+            return self.dialect.reader(offered)
+        return None
+
+    def _special(self, *, calls: bool) -> bool:
+        return any(self.control.id_of(text) is not None for text in self._marks(calls=calls))
+
+    def _marks(self, *, calls: bool = True) -> tuple[str, ...]:
+        thought = () if self.markers is None else (self.markers.open, self.markers.close)
+        return (*thought, *self.dialect.markers) if calls or self.dialect.reasons else thought
 
     def _with_begin(self, text: str) -> str:
         info = self._decoder.info
@@ -101,3 +191,20 @@ class Prompting:
                 prompt_tokens=count,
                 context_length=limit,
             )
+
+
+def tool_dialect(name: str) -> Dialect:
+    """Return the dialect of that name; ``"generic"`` is the one for models without a format of their own.
+
+    Raises
+    ------
+    ValidationError
+        For an unknown name.
+    """
+    generic = GenericDialect()
+    return generic if name == generic.name else dialect_named(name)
+
+
+def _dialect_of(template: ChatTemplate) -> Dialect | None:
+    """Return the format that a template tells its model of; ``None`` if it tells of no tools."""
+    return dialect_of(template.source) if template.abilities.tools else None

@@ -129,6 +129,60 @@ TOKENS: tuple[Column, ...] = (
     Column("alternatives", "object", "", "The likeliest tokens there: a list of dicts of id, text and logprob."),
 )
 
+TOOL_CALLS: tuple[Column, ...] = (
+    Column("run_id", "string", "", "The run's id."),
+    Column("session_id", "category", "", "The session's id."),
+    Column("step", "Int64", "", "The step that made it, from 0."),
+    Column("call_id", "string", "", "The call's id."),
+    Column("created", "datetime64[ns, UTC]", "", "When the model had written it."),
+    Column("started", "datetime64[ns, UTC]", "", "When its handler was last called."),
+    Column("ended", "datetime64[ns, UTC]", "", "When it was settled."),
+    Column("tool", "category", "", "The tool's name, offered or not."),
+    Column(
+        "outcome",
+        "category",
+        "",
+        "``pending``, ``success``, ``error``, ``timeout``, ``cancelled``, ``denied`` or ``interrupted`` (the process "
+        "died before it was settled); NA for words that are no call.",
+    ),
+    Column("arguments", "string", "", "As the model made them, as JSON."),
+    Column("executed_arguments", "string", "", "What the handler was given, as JSON; NA if it wasn't called."),
+    Column("output", "string", "", "What it returned, as JSON; of a long one the beginning, as a JSON string."),
+    Column("error", "string", "", "What the handler raised, or why the call was stopped or denied."),
+    Column("printed", "string", "", "What the handler printed; of a long text the beginning."),
+    Column("duration", "Float64", "s", "The handler alone, when it was last called."),
+    Column("executions", "Int64", "calls", "How often the handler was called."),
+    Column("decided_by", "category", "", "Who or what decided, see ``approvals``."),
+    Column("approval_time", "Float64", "s", "From request to decision."),
+    Column("error_code", "category", "", "``PARSE_ERROR``, ``VALIDATION_ERROR`` or ``UNKNOWN_TOOL`` if it is no call."),
+    Column("error_message", "string", "", "Why it is no call."),
+    Column("raw", "string", "", "The text that the model wrote for it."),
+)
+
+APPROVALS: tuple[Column, ...] = (
+    Column("run_id", "string", "", "The run's id."),
+    Column("session_id", "category", "", "The session's id."),
+    Column("step", "Int64", "", "The step that made the call, from 0."),
+    Column("call_id", "string", "", "The call's id, as whoever decided gave it."),
+    Column("tool", "category", "", "The tool's name, as far as it is known."),
+    Column("requested", "datetime64[ns, UTC]", "", "When a decision was asked for; NA if it wasn't."),
+    Column("decided", "datetime64[ns, UTC]", "", "When it was decided; NA if it is open."),
+    Column("verdict", "category", "", "``allow``, ``deny``, ``pend`` or ``cancel``; NA if it is open."),
+    Column(
+        "decided_by",
+        "category",
+        "",
+        "``panel``, ``code``, ``rule``, ``tool`` (it needs no approval), ``timeout``, ``headless`` or ``cancel``.",
+    ),
+    Column("accepted", "boolean", "", "Whether it took effect; NA if it is open."),
+    Column("edited", "boolean", "", "Whether what runs differs from what the model asked for; NA if it doesn't run."),
+    Column("waited", "Float64", "s", "From request to decision."),
+    Column("request_reason", "string", "", "Why it was asked, when that isn't plain."),
+    Column("reason", "string", "", "Why it was decided so; a denial's reaches the model."),
+    Column("refusal", "string", "", "Why it took no effect: late, repeated, forged, mismatched."),
+    Column("shown_arguments", "string", "", "What whoever decided was shown, as JSON; NA if the call isn't known."),
+    Column("executed_arguments", "string", "", "What the handler is given, as JSON; NA if it doesn't run."),
+)
 
 MODELS: tuple[Column, ...] = (
     Column("model", "string", "", "The model's name.", "model.name"),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from llmkit.records.arrays import array_of, arrays_of_images
-from llmkit.records.columns import MODELS, RUNS, STEPS, TOKENS, Column, documented
+from llmkit.records.columns import APPROVALS, MODELS, RUNS, STEPS, TOKENS, TOOL_CALLS, Column, documented
 from llmkit.records.record import token_row
 from llmkit.records.values import copied
 
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 
 _STRINGS = tuple(column for column in RUNS if column.dtype == "string")
 _RUNS_SQL = f"SELECT {', '.join(('image', *(column.name for column in _STRINGS)))} FROM runs"  # noqa: S608
-_OF_STEPS = ", ".join(("run_id", "session_id", *(f"steps.{column.name}" for column in STEPS[2:])))
-_STEPS_SQL = f"SELECT {_OF_STEPS} FROM steps JOIN runs ON runs.key = steps.run"  # noqa: S608
-_STEPS_ORDER = "runs.key DESC, steps.step DESC"
-_OF_TOKENS = ", ".join(f"tokens.{column.name}" for column in TOKENS)
-_TOKENS_SQL = f"SELECT {_OF_TOKENS} FROM tokens JOIN runs ON runs.key = tokens.run"  # noqa: S608
-_TOKENS_ORDER = "runs.key DESC, tokens.step DESC, tokens.position DESC"
+
+
+def _joined(table: str, columns: Sequence[Column]) -> str:
+    """Return a SELECT of declared columns; the ids of run and session are in the table of runs."""
+    names = (f"{'runs' if each.name in {'run_id', 'session_id'} else table}.{each.name}" for each in columns)
+    return f"SELECT {', '.join(names)} FROM {table} JOIN runs ON runs.key = {table}.run"  # noqa: S608
+
+
+_STEPS_SQL, _STEPS_ORDER = _joined("steps", STEPS), "runs.key DESC, steps.step DESC"
+_TOKENS_SQL, _TOKENS_ORDER = _joined("tokens", TOKENS), "runs.key DESC, tokens.step DESC, tokens.position DESC"
+_CALLS_SQL, _CALLS_ORDER = _joined("tool_calls", TOOL_CALLS), "runs.key DESC, tool_calls.number DESC"
+_APPROVALS_SQL, _APPROVALS_ORDER = _joined("approvals", APPROVALS), "runs.key DESC, approvals.number DESC"
 
 
 @documented(RUNS)
@@ -52,7 +58,25 @@ def steps_frame(connection: sqlite3.Connection, selection: Selection) -> pd.Data
 
     {columns}
     """
-    return _frame(_fetch(connection, _STEPS_SQL, _STEPS_ORDER, selection), STEPS)
+    return frame_of(_fetch(connection, _STEPS_SQL, _STEPS_ORDER, selection), STEPS)
+
+
+@documented(TOOL_CALLS)
+def tool_calls_frame(connection: sqlite3.Connection, selection: Selection) -> pd.DataFrame:
+    """Return a row a tool call, and one for each of the words that were meant as a call but are none.
+
+    {columns}
+    """
+    return frame_of(_fetch(connection, _CALLS_SQL, _CALLS_ORDER, selection), TOOL_CALLS)
+
+
+@documented(APPROVALS)
+def approvals_frame(connection: sqlite3.Connection, selection: Selection) -> pd.DataFrame:
+    """Return a row a decision on a tool call, also one that took no effect, and one for each open request.
+
+    {columns}
+    """
+    return frame_of(_fetch(connection, _APPROVALS_SQL, _APPROVALS_ORDER, selection), APPROVALS)
 
 
 @documented(TOKENS)
@@ -61,7 +85,7 @@ def tokens_frame(connection: sqlite3.Connection, selection: Selection) -> pd.Dat
 
     {columns}
     """
-    return _frame(_fetch(connection, _TOKENS_SQL, _TOKENS_ORDER, selection), TOKENS)
+    return frame_of(_fetch(connection, _TOKENS_SQL, _TOKENS_ORDER, selection), TOKENS)
 
 
 @documented(TOKENS)
@@ -73,7 +97,7 @@ def tokens_frame_of(steps: Iterable[StepResult]) -> pd.DataFrame:
     rows = [
         token_row(step.step_number, position, token) for step in steps for position, token in enumerate(step.tokens)
     ]
-    return _frame([tuple(row[column.name] for column in TOKENS) for row in rows], TOKENS)
+    return frame_of([tuple(row[column.name] for column in TOKENS) for row in rows], TOKENS)
 
 
 @documented(MODELS)
@@ -83,7 +107,7 @@ def models_frame(models: Iterable[object]) -> pd.DataFrame:
     {columns}
     """
     rows = [copied(MODELS, "model", model) for model in models]
-    return _frame([tuple(row[column.name] for column in MODELS) for row in rows], MODELS)
+    return frame_of([tuple(row[column.name] for column in MODELS) for row in rows], MODELS)
 
 
 def aggregate(runs: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +149,8 @@ def _fetch(connection: sqlite3.Connection, sql: str, order: str, selection: Sele
     return rows
 
 
-def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> pd.DataFrame:
+def frame_of(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> pd.DataFrame:
+    """Return ``rows`` of values as SQLite gives them, ``None`` for unknown, with the dtypes of ``columns``."""
     import pandas as pd
 
     return pd.DataFrame({each.name: array_of(rows, place, each) for place, each in enumerate(columns)})

@@ -11,9 +11,9 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from llmkit.records.columns import RUNS, STEPS, TOKENS, documented
+from llmkit.records.columns import APPROVALS, RUNS, STEPS, TOKENS, TOOL_CALLS, documented
 from llmkit.records.database import LedgerWarning, transaction
-from llmkit.records.frames import runs_frame, steps_frame, tokens_frame
+from llmkit.records.frames import approvals_frame, runs_frame, steps_frame, tokens_frame, tool_calls_frame
 from llmkit.records.image import images_missing, make_images
 from llmkit.records.process import dead_processes, mark_interrupted
 from llmkit.records.recorder import Recorder
@@ -167,6 +167,52 @@ class Ledger:
         """
         wanted = Selection(session_id=session_id, run_id=run_id, limit=limit)
         return self._read(lambda connection: steps_frame(connection, wanted))
+
+    @documented(TOOL_CALLS)
+    def tool_calls(
+        self, session_id: str | None = None, *, run_id: str | None = None, limit: int | None = None
+    ) -> pd.DataFrame:
+        """Return a row a tool call, and one for each of the words that were meant as a call but are none.
+
+        {columns}
+
+        Parameters
+        ----------
+        session_id, run_id : str, optional
+            Only the calls of these.
+        limit : int, optional
+            Only the latest so many.
+
+        Raises
+        ------
+        LedgerError
+            The ledger can't be read.
+        """
+        wanted = Selection(session_id=session_id, run_id=run_id, limit=limit)
+        return self._read(lambda connection: tool_calls_frame(connection, wanted))
+
+    @documented(APPROVALS)
+    def approvals(
+        self, session_id: str | None = None, *, run_id: str | None = None, limit: int | None = None
+    ) -> pd.DataFrame:
+        """Return a row a decision on a tool call, also one that took no effect, and one for each open request.
+
+        {columns}
+
+        Parameters
+        ----------
+        session_id, run_id : str, optional
+            Only the decisions of these.
+        limit : int, optional
+            Only the latest so many.
+
+        Raises
+        ------
+        LedgerError
+            The ledger can't be read.
+        """
+        wanted = Selection(session_id=session_id, run_id=run_id, limit=limit)
+        return self._read(lambda connection: approvals_frame(connection, wanted))
 
     @documented(TOKENS)
     def tokens(self, run_id: str, *, session_id: str | None = None) -> pd.DataFrame:

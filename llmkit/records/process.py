@@ -74,9 +74,12 @@ def dead_processes(connection: sqlite3.Connection) -> list[Process]:
 
 
 def mark_interrupted(connection: sqlite3.Connection, dead: Sequence[Process]) -> None:
-    """Set the running runs of ``dead`` processes to ``interrupted``."""
+    """Set the running runs of ``dead`` processes, and their pending tool calls, to ``interrupted``."""
+    running = "status = 'running' AND host = ? AND pid = ? AND process_started = ?"
+    writers = [(process.host, process.pid, process.started) for process in dead]
     connection.executemany(
-        "UPDATE runs SET status = 'interrupted'"
-        " WHERE status = 'running' AND host = ? AND pid = ? AND process_started = ?",
-        [(process.host, process.pid, process.started) for process in dead],
+        "UPDATE tool_calls SET outcome = 'interrupted'"  # noqa: S608 - nothing but the words above
+        f" WHERE outcome = 'pending' AND run IN (SELECT key FROM runs WHERE {running})",
+        writers,
     )
+    connection.executemany(f"UPDATE runs SET status = 'interrupted' WHERE {running}", writers)  # noqa: S608

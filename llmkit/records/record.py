@@ -17,6 +17,7 @@ from llmkit.events import (
     TextDelta,
     TokensDecoded,
 )
+from llmkit.records.calls import CallRecord
 from llmkit.records.columns import RUNS, STEPS
 from llmkit.records.process import this_process
 from llmkit.records.values import clean, copied, plain, to_json
@@ -42,6 +43,8 @@ class RunRecord:
         The row of ``runs``; empty before the run's start.
     steps, tokens : list of dict
         Rows of those tables that aren't on disk yet.
+    calls : CallRecord
+        The rows of its tool calls and approvals.
     """
 
     def __init__(self) -> None:
@@ -49,13 +52,15 @@ class RunRecord:
         self.row: dict[str, Any] = {}
         self.steps: list[dict[str, Any]] = []
         self.tokens: list[dict[str, Any]] = []
+        self.calls = CallRecord()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._finished_steps: set[int] = set()
         self._positions: dict[int, int] = {}
 
     def add(self, event: Event) -> None:
-        """Fold the run's next event in."""
+        """Fold the run's next event in, also one that comes after its end."""
+        self.calls.add(event)
         match event:
             case TextDelta():
                 self._text.append(event.text)
@@ -86,6 +91,7 @@ class RunRecord:
         self.key = key
         self.steps.clear()
         self.tokens.clear()
+        self.calls.saved()
 
     def _add_tokens(self, step: int, tokens: Sequence[Token]) -> None:
         first = self._positions.get(step, 0)

@@ -18,12 +18,13 @@ from llmkit.events import (
     TextDelta,
     TokensDecoded,
 )
+from llmkit.records.calls import CALL_EVENTS
 from llmkit.records.record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MILESTONES = frozenset({Start, StepFinish, Finish, Abort, Failure})
+_MILESTONES = frozenset({Start, StepFinish, Finish, Abort, Failure}) | CALL_EVENTS
 _PIECES = frozenset({TextDelta, ReasoningDelta, TokensDecoded, StepStart})
 
 _logger = logging.getLogger("llmkit")

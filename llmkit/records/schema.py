@@ -69,7 +69,30 @@ _RUNS_STEPS_TOKENS = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_RUNS_STEPS_TOKENS,)
+# Rows are numbered in the order in which they came: a call's id needn't be there, or be the only one of its kind.
+_CALLS_APPROVALS = (
+    """
+    CREATE TABLE tool_calls (
+        run INTEGER NOT NULL REFERENCES runs (key), number INTEGER NOT NULL,
+        step INTEGER, created REAL, started REAL, ended REAL, duration REAL, approval_time REAL, executions INTEGER,
+        call_id TEXT, tool TEXT, outcome TEXT, decided_by TEXT, error_code TEXT, error_message TEXT, error TEXT,
+        arguments TEXT, executed_arguments TEXT, output TEXT, printed TEXT, raw TEXT,
+        UNIQUE (run, number)
+    )
+    """,
+    "CREATE INDEX tool_calls_pending ON tool_calls (run) WHERE outcome = 'pending'",
+    """
+    CREATE TABLE approvals (
+        run INTEGER NOT NULL REFERENCES runs (key), number INTEGER NOT NULL,
+        step INTEGER, requested REAL, decided REAL, waited REAL, accepted INTEGER, edited INTEGER,
+        call_id TEXT, tool TEXT, verdict TEXT, decided_by TEXT, request_reason TEXT, reason TEXT, refusal TEXT,
+        shown_arguments TEXT, executed_arguments TEXT,
+        UNIQUE (run, number)
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_RUNS_STEPS_TOKENS, _CALLS_APPROVALS)
 VERSION = len(MIGRATIONS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmkit.records.columns import RUNS, STEPS, TOKENS
+from llmkit.records.columns import APPROVALS, RUNS, STEPS, TOKENS, TOOL_CALLS
 from llmkit.records.database import transaction
 from llmkit.records.image import make_images
 from llmkit.records.schema import check_version
@@ -13,11 +13,22 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from llmkit.records.columns import Column
     from llmkit.records.record import RunRecord
 
 _RUN = (*(column.name for column in RUNS), "host", "pid", "process_started", "settings", "messages")
-_STEP = tuple(column.name for column in STEPS if column.name not in {"run_id", "session_id"})
 _TOKEN = tuple(column.name for column in TOKENS)
+
+
+def _own(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Return the names of the columns that a table holds itself; the run's and session's ids are in ``runs``."""
+    return tuple(column.name for column in columns if column.name not in {"run_id", "session_id"})
+
+
+def _upsert(table: str, key: str, names: Sequence[str], *, unique: str) -> str:
+    """Return an INSERT that, where the row is there, sets all its columns."""
+    changes = ", ".join(f"{name} = :{name}" for name in names)
+    return _insert(table, key, names, otherwise=f"({unique}) DO UPDATE SET {changes}")
 
 
 def _insert(table: str, key: str, names: Sequence[str], *, otherwise: str) -> str:
@@ -27,10 +38,11 @@ def _insert(table: str, key: str, names: Sequence[str], *, otherwise: str) -> st
     return f"INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT {otherwise}"  # noqa: S608
 
 
-_CHANGES = ", ".join(f"{name} = :{name}" for name in _RUN)
-_SAVE_RUN = _insert("runs", "key", _RUN, otherwise=f"(key) DO UPDATE SET {_CHANGES}")
-_SAVE_STEP = _insert("steps", "run", _STEP, otherwise="DO NOTHING")
+_SAVE_RUN = _upsert("runs", "key", _RUN, unique="key")
+_SAVE_STEP = _insert("steps", "run", _own(STEPS), otherwise="DO NOTHING")
 _SAVE_TOKEN = _insert("tokens", "run", _TOKEN, otherwise="DO NOTHING")
+_SAVE_CALL = _upsert("tool_calls", "run", ("number", *_own(TOOL_CALLS)), unique="run, number")
+_SAVE_APPROVAL = _upsert("approvals", "run", ("number", *_own(APPROVALS)), unique="run, number")
 
 
 def save(connection: sqlite3.Connection, records: Sequence[RunRecord], name: str) -> None:
@@ -58,4 +70,6 @@ def _save_run(connection: sqlite3.Connection, record: RunRecord) -> int:
         raise RuntimeError("SQLite gave the new run no key.")
     connection.executemany(_SAVE_STEP, [{**row, "run": key} for row in record.steps])
     connection.executemany(_SAVE_TOKEN, [{**row, "run": key} for row in record.tokens])
+    connection.executemany(_SAVE_CALL, [{**row, "run": key} for row in record.calls.calls.unsaved.values()])
+    connection.executemany(_SAVE_APPROVAL, [{**row, "run": key} for row in record.calls.approvals.unsaved.values()])
     return key

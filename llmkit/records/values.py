@@ -26,16 +26,36 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
+def bounded(text: str, limit: int) -> str:
+    """Return clean ``text``; of more than ``limit`` characters the first so many and an ellipsis."""
+    return clean(text) if len(text) <= limit else f"{clean(text[:limit])}…"
+
+
+def to_bounded_json(value: Any, limit: int) -> str:
+    """Return ``value`` as JSON; of more than ``limit`` characters the first so many, as a JSON string."""
+    text = to_json(value)
+    return text if len(text) <= limit else to_json(bounded(text, limit))
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error's kind and words; its ``str`` is anybody's code, and may raise."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - it is the caller's code, and its fault is what the record then tells
+        return f"{type(error).__name__}, which can't be put into words"
+
+
 def to_json(value: Any) -> str:
     """Return ``value`` as JSON, whatever it is: what JSON has no word for comes as its ``repr``, surrogates escaped."""
     try:
-        text = json.dumps(value, ensure_ascii=False, default=_repr)
+        text = json.dumps(value, ensure_ascii=False, default=safe_repr)
     except (TypeError, ValueError, RecursionError, RuntimeError):
-        text = json.dumps(_repr(value), ensure_ascii=False)
+        text = json.dumps(safe_repr(value), ensure_ascii=False)
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _repr(value: object) -> str:
+def safe_repr(value: object) -> str:
+    """Return a value's ``repr``, which is anybody's code and may raise."""
     try:
         return repr(value)
     except Exception:  # noqa: BLE001 - it is the caller's code, and its fault is what the record then tells

@@ -1,8 +1,9 @@
-"""What a handler prints, kept with its call.
+"""What a handler prints and displays, kept with its call.
 
 ``sys.stdout`` and ``sys.stderr`` belong to the process, while handlers run side by side. So while any handler runs, a
 stand-in takes their place, and looks in a context variable for whose handler is printing; everybody else's words pass
-through untouched. Threads that a handler starts itself count as everybody else.
+through untouched. What IPython displays goes the same way. Threads that a handler starts itself count as everybody
+else.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 MOST_KEPT = 1 << 20
 """So many characters of a handler's prints are kept; the rest is only counted."""
 
+MOST_DISPLAYS = 20
+"""So many of a handler's displays are kept."""
+
 
 class Printed:
     """What one handler printed.
@@ -33,8 +37,21 @@ class Printed:
         self.echo = echo
         self._lock = threading.Lock()
         self._pieces: list[str] = []
+        self._displays: list[dict[str, Any]] = []
         self._kept = 0
         self._dropped = 0
+
+    @property
+    def displays(self) -> tuple[dict[str, Any], ...]:
+        """What was displayed so far: data by MIME type."""
+        with self._lock:
+            return tuple(self._displays)
+
+    def show(self, data: dict[str, Any]) -> None:
+        """Keep a display."""
+        with self._lock:
+            if len(self._displays) < MOST_DISPLAYS:
+                self._displays.append(dict(data))
 
     @property
     def text(self) -> str:
@@ -80,16 +97,46 @@ class _StandIn:
             self.write(line)
 
 
+class _Publisher:
+    """Stands in for the method that publishes what IPython displays."""
+
+    def __init__(self, publisher: Any) -> None:
+        self._publisher = publisher
+        self._publish = publisher.publish
+        publisher.publish = self
+
+    def __call__(self, data: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        printed = _printing.get()
+        if printed is not None:
+            printed.show(data)
+        if printed is None or printed.echo:
+            return self._publish(data, *arguments, **options)
+        return None
+
+    def leave(self) -> None:
+        del self._publisher.publish
+
+
+def _ipython_publisher() -> Any:
+    """Return what publishes displays in this process, ``None`` outside IPython."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return getattr(shell, "display_pub", None)
+
+
 _lock = threading.Lock()
 _captures = 0
+_publisher: _Publisher | None = None
 
 
 @contextmanager
 def streams_watched() -> Iterator[None]:
-    """Have prints looked at inside the block. Which are kept, :func:`keep_prints` says."""
-    global _captures  # noqa: PLW0603 - the streams are the process's
+    """Have prints and displays looked at inside the block. Which are kept, :func:`keep_prints` says."""
+    global _captures, _publisher  # noqa: PLW0603 - the streams are the process's
     with _lock:
         _captures += 1
+        if _publisher is None and (publisher := _ipython_publisher()) is not None:
+            _publisher = _Publisher(publisher)
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if stream is not None and not isinstance(stream, _StandIn):
@@ -99,6 +146,9 @@ def streams_watched() -> Iterator[None]:
     finally:
         with _lock:
             _captures -= 1
+            if _captures == 0 and _publisher is not None:
+                _publisher.leave()
+                _publisher = None
             for name in ("stdout", "stderr") if _captures == 0 else ():
                 stream = getattr(sys, name)
                 if isinstance(stream, _StandIn):  # else somebody redirected it since; what they put back passes through

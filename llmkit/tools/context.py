@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from llmkit.cancellation import CancelToken
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmkit.messages import Message
 
 
@@ -19,7 +21,7 @@ class ToolContext:
     ----------
     call_id : str
         The call's id, unique within the run.
-    messages : tuple of Message
+    messages : sequence of Message
         The conversation so far, without this call's result.
     cancel : CancelToken
         Thrown when the run is cancelled or the tool's time is over. A handler in a thread can't be stopped from
@@ -29,6 +31,6 @@ class ToolContext:
     """
 
     call_id: str = ""
-    messages: tuple[Message, ...] = ()
+    messages: Sequence[Message] = ()
     cancel: CancelToken = field(default_factory=CancelToken)
     context: Any = None

@@ -44,6 +44,8 @@ class ToolOutcome:
         Seconds that the handler ran.
     printed : str
         What it printed, standard output and error in order.
+    displayed : tuple of dict
+        What it displayed in a notebook, each as data by MIME type.
     """
 
     status: Status
@@ -51,6 +53,7 @@ class ToolOutcome:
     error: BaseException | None = None
     duration: float = 0.0
     printed: str = ""
+    displayed: tuple[dict[str, Any], ...] = ()
 
     @property
     def success(self) -> bool:
@@ -254,7 +257,8 @@ class Execution:
 
     def _outcome(self, status: Status, answer: _Answer) -> ToolOutcome:
         elapsed = time.perf_counter() - self._began
-        return ToolOutcome(status, answer.value, answer.error, duration=elapsed, printed=self._printed.text)
+        printed = self._printed
+        return ToolOutcome(status, answer.value, answer.error, elapsed, printed.text, printed.displays)
 
     def _cancelled(self, cancel: CancelToken) -> RunCancelled:
         return RunCancelled(f"The call of {self._name!r} was cancelled: {cancel.cause}.")

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import nbformat
+from jupyter_client.blocking.client import BlockingKernelClient
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
@@ -396,6 +397,26 @@ class Notebook:
             "the reloaded notebook to be connected",
         )
 
+    def run_unseen(self, code: str, timeout: float = 60) -> str:
+        """Run code in the notebook's kernel without any page, and return what it prints."""
+        (session,) = (each for each in self.server.api("sessions") if each["path"] == self.name)
+        file = self.server.folder / ".runtime" / f"kernel-{session['kernel']['id']}.json"
+        client = BlockingKernelClient(connection_file=str(file))
+        client.load_connection_file()
+        client.start_channels()
+        texts: list[str] = []
+        try:
+            client.wait_for_ready(timeout)
+            client.execute_interactive(
+                code,
+                allow_stdin=False,
+                timeout=timeout,
+                output_hook=lambda message: texts.append(message["content"].get("text", "")),
+            )
+        finally:
+            client.stop_channels()
+        return "".join(texts).strip()
+
     def interrupt(self) -> None:
         """Interrupt the kernel."""
         self._evaluate("() => kernel.interrupt()")
@@ -421,6 +442,8 @@ class Notebook:
         name = f"JupyterLab {theme.title()}"
         self.command("apputils:change-theme", {"theme": name})
         self._wait("name => document.body.dataset.jpThemeName === name", name, 30, f"the theme {name}")
+        # A change of theme shows Lab's splash screen over everything for a moment.
+        self._wait("() => !document.getElementById('jupyterlab-splash')", None, 30, "the splash screen to go")
 
     def screenshot(self, path: Path, theme: Theme | None = None, index: int | None = None) -> Path:
         """Save a picture of the page, or of cell `index`, in the current or the given theme."""

@@ -82,7 +82,7 @@ def test_a_prompt_beyond_the_context_is_refused_with_both_lengths(session: lk.Se
     with pytest.raises(lk.ContextLengthError, match="context") as caught:
         session.complete("fish " * 3000).result()
     assert caught.value.context_length == 2048
-    assert caught.value.prompt_tokens > 2048
+    assert (caught.value.prompt_tokens or 0) > 2048
 
 
 def test_logprobs_become_a_frame(session: lk.Session) -> None:

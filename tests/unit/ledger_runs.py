@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import TYPE_CHECKING, Any
 
+from llmkit.approval.decision import Ruling
+from llmkit.approval.request import ApprovalRequest
 from llmkit.engines.decoder import Alternative, Token
 from llmkit.errors import Error, TimeoutError  # noqa: A004 - the field's name
 from llmkit.events import (
     Abort,
+    ApprovalDecided,
+    ApprovalRequested,
     End,
     Event,
     Failure,
@@ -19,10 +24,17 @@ from llmkit.events import (
     StepStart,
     TextDelta,
     TokensDecoded,
+    ToolCallMade,
+    ToolDenied,
+    ToolFailed,
+    ToolFinished,
+    ToolStarted,
 )
 from llmkit.messages import Message
 from llmkit.results import Response, Stats, StepResult, Usage
 from llmkit.settings import Settings
+from llmkit.tools.calls import ToolCall
+from llmkit.tools.results import ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,9 +89,14 @@ class Story:
             },
         )
 
+    @property
+    def now(self) -> float:
+        """Unix time in seconds; stories that have their own clock say otherwise."""
+        return time.time()
+
     def tell(self, kind: type[Event], **fields: Any) -> None:
         """Tell the next event."""
-        self._take(kind(index=next(self._numbers), **fields))
+        self._take(kind(index=next(self._numbers), **{"time": self.now, **fields}))
 
     def say(self, text: str, *, reasoning: str = "", step: int = 0) -> None:
         """Tell of a step's beginning and what it streams."""
@@ -112,6 +129,35 @@ class Story:
             }
         )
         self.tell(StepFinish, step=step, result=result)
+        return result
+
+    def call(self, call_id: str, tool: str, *, step: int = 0, **arguments: Any) -> ToolCall:
+        """Tell that the model made a call; return it."""
+        call = ToolCall(call_id, tool, arguments, raw=f"<call>{tool}</call>")
+        self.tell(ToolCallMade, step=step, call=call)
+        return call
+
+    def ask(self, call_id: str, tool: str, *, step: int = 0, **arguments: Any) -> ApprovalRequest:
+        """Tell that a call waits for a decision; return the request."""
+        request = ApprovalRequest(ToolCall(call_id, tool, arguments), step, time=self.now)
+        self.tell(ApprovalRequested, step=step, request=request)
+        return request
+
+    def rule(self, call_id: str, tool: str, verdict: str = "allow", *, step: int = 0, **fields: Any) -> Ruling:
+        """Tell of a decision, or of an attempt at one; return the ruling."""
+        ruling = Ruling(call_id, tool, **{"verdict": verdict, "by": "panel", "time": self.now, **fields})
+        self.tell(ApprovalDecided, step=step, ruling=ruling)
+        return ruling
+
+    def start_tool(self, call: ToolCall, *, step: int = 0, **arguments: Any) -> None:
+        """Tell that a handler is called, with the call's arguments or with others."""
+        self.tell(ToolStarted, step=step, call=call, arguments=arguments or call.arguments)
+
+    def finish_tool(self, call: ToolCall, outcome: str = "success", *, step: int = 0, **fields: Any) -> ToolResult:
+        """Tell what a call came to; return it."""
+        result = ToolResult(call, **{"outcome": outcome, **fields})
+        kind = {"success": ToolFinished, "denied": ToolDenied}.get(outcome, ToolFailed)
+        self.tell(kind, step=step, result=result)
         return result
 
     def end(self, text: str, status: str = "done", **fields: Any) -> None:

@@ -6,12 +6,18 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmkit import events
+from llmkit.approval.decision import Decision, Ruling
+from llmkit.approval.request import ApprovalRequest
 from llmkit.errors import EngineError
 from llmkit.results import Stats, Usage
 from llmkit.settings import Settings
+from llmkit.tools.calls import ToolCall
+from llmkit.tools.results import ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from llmkit.tools.problems import Problem
 
 E = TypeVar("E", bound=events.Event)
 
@@ -20,11 +26,46 @@ STATS = Stats(
 )
 
 
+class FakeRules:
+    """Keeps what was revoked."""
+
+    def __init__(self) -> None:
+        self.revoked: list[str] = []
+
+    def revoke(self, rule_id: str) -> None:
+        self.revoked.append(rule_id)
+
+
+class FakeApprovals:
+    """Decides as it is told to: every decision takes effect, unless `refusal` says why not."""
+
+    def __init__(self) -> None:
+        self.rules = FakeRules()
+        self.decisions: list[Decision] = []
+        self.checked: list[tuple[str, str]] = []
+        self.visits = 0
+        self.refusal = ""
+        self.problems: tuple[Problem, ...] = ()
+
+    def decide(self, decision: Decision) -> Ruling:
+        self.decisions.append(decision)
+        accepted = not self.refusal
+        return Ruling(decision.call_id, "tool", decision.verdict, decision.by, accepted=accepted, refusal=self.refusal)
+
+    def check(self, call_id: str, arguments: str) -> tuple[Problem, ...]:
+        self.checked.append((call_id, arguments))
+        return self.problems
+
+    def attended(self) -> None:
+        self.visits += 1
+
+
 class FakeRun:
     """What views see of a run."""
 
     def __init__(self, number: int = 1) -> None:
         self.id = f"run-{number}"
+        self.approvals = FakeApprovals()
         self.cancelled = 0
         self.events: list[events.Event] = []
         self._subscribers: list[Callable[[events.Event], object]] = []
@@ -66,6 +107,34 @@ class FakeRun:
     def text(self, *pieces: str) -> None:
         for piece in pieces:
             self.emit(events.TextDelta, step=0, text=piece)
+
+    def call(self, name: str = "get_weather", call_id: str = "call-1", **arguments: Any) -> ToolCall:
+        """Have the model make a call."""
+        call = ToolCall(call_id, name, arguments)
+        self.emit(events.ToolCallMade, step=0, call=call)
+        return call
+
+    def ask(self, name: str = "get_weather", call_id: str = "call-1", **arguments: Any) -> ToolCall:
+        """Have the model make a call that needs approval."""
+        call = self.call(name, call_id, **arguments)
+        request = ApprovalRequest(call, description="Current weather for a city.")
+        self.emit(events.ApprovalRequested, step=0, request=request)
+        return call
+
+    def decide(self, call: ToolCall, verdict: str = "allow", by: str = "panel", **changes: Any) -> None:
+        """Have somebody decide on a call; `arguments` are what it runs with."""
+        fields = {"shown_arguments": call.arguments, "arguments": call.arguments if verdict == "allow" else None}
+        ruling = Ruling(call.id, call.name, verdict, by, **{**fields, **changes})  # type: ignore[arg-type]
+        self.emit(events.ApprovalDecided, step=0, ruling=ruling)
+
+    def end_call(self, call: ToolCall, output: Any = None, **fields: Any) -> None:
+        """Have a handler run to its end, or a denied call settled."""
+        outcome = fields.get("outcome", "success")
+        kinds: dict[str, type[events.Event]] = {"success": events.ToolFinished, "denied": events.ToolDenied}
+        kind = kinds.get(outcome, events.ToolFailed)
+        if outcome != "denied":
+            self.emit(events.ToolStarted, step=0, call=call, arguments=call.arguments)
+        self.emit(kind, step=0, result=ToolResult(call, **{"outcome": outcome, "output": output, **fields}))
 
     def finish(self, text: str = "", **changes: Any) -> None:
         self.emit(events.Finish, **_end(text, **{"finish_reason": "stop", **changes}))

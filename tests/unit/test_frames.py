@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from llmkit.errors import LedgerError, ValidationError
 from llmkit.records import Ledger, aggregate, export_json, frames, history
-from llmkit.records.columns import MODELS, RUNS, STEPS, TOKENS, Column, column_table
+from llmkit.records.columns import APPROVALS, MODELS, RUNS, STEPS, TOKENS, TOOL_CALLS, Column, column_table
 from llmkit.records.image import IMAGE
 from llmkit.results import Stats, Usage
 from tests.unit.ledger_runs import TOKENS as DECODED
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DECLARED = {"runs": RUNS, "steps": STEPS, "tokens": TOKENS}
+DECLARED = {"runs": RUNS, "steps": STEPS, "tokens": TOKENS, "tool_calls": TOOL_CALLS, "approvals": APPROVALS}
 
 
 @pytest.fixture
@@ -40,6 +40,8 @@ def frame_of(ledger: Ledger, table: str) -> pd.DataFrame:
         "runs": ledger.runs,
         "steps": ledger.steps,
         "tokens": lambda: ledger.tokens("run-1"),
+        "tool_calls": ledger.tool_calls,
+        "approvals": ledger.approvals,
     }
     return read[table]()
 
@@ -55,6 +57,8 @@ def test_a_frame_has_the_declared_columns_and_dtypes_also_when_empty(ledger: Led
     assert (len(empty), dtypes(empty)) == (0, declared)
     story = Story(ledger.recorder())
     story.decode()
+    story.call("1", "get_weather", city="Tokyo")
+    story.ask("1", "get_weather", city="Tokyo")
     story.finish_step("Because.", stats=None, usage=Usage())
     story.end("Because.")
     full = frame_of(ledger, table)
@@ -78,11 +82,15 @@ def test_every_column_is_in_the_table_and_described(ledger: Ledger, table: str) 
         (frames.runs_frame, RUNS),
         (frames.steps_frame, STEPS),
         (frames.tokens_frame, TOKENS),
+        (frames.tool_calls_frame, TOOL_CALLS),
+        (frames.approvals_frame, APPROVALS),
         (frames.tokens_frame_of, TOKENS),
         (frames.models_frame, MODELS),
         (Ledger.runs, RUNS),
         (Ledger.steps, STEPS),
         (Ledger.tokens, TOKENS),
+        (Ledger.tool_calls, TOOL_CALLS),
+        (Ledger.approvals, APPROVALS),
         (history, RUNS),
     ],
 )

@@ -6,20 +6,22 @@ import logging
 import os
 import sqlite3
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmkit.errors import LedgerError
+from llmkit.events import ToolCallMade
 from llmkit.records import Ledger, LedgerWarning, history, schema
 from llmkit.records.database import PAGE_SIZE
 from llmkit.records.schema import VERSION
 from llmkit.records.writer import Writer
+from llmkit.tools.calls import ToolCall
 from tests.unit.ledger_runs import Story, record_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -63,15 +65,68 @@ def test_a_new_ledger_has_this_version(ledger: Ledger, path: Path) -> None:
 
 
 def test_an_older_ledger_is_migrated_with_its_runs(old_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tools = ("CREATE TABLE tool_calls (run INTEGER NOT NULL REFERENCES runs (key), name TEXT)",)
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, tools))
+    notes = ("CREATE TABLE notes (run INTEGER NOT NULL REFERENCES runs (key), text TEXT)",)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, notes))
     monkeypatch.setattr(schema, "VERSION", VERSION + 1)
     ledger = Ledger(old_runs)
     record_run(ledger.recorder(), "new")
     assert ledger.runs()["run_id"].tolist() == [*(f"old-{number}" for number in range(10)), "new"]
     ledger.close()
     assert execute(old_runs, "PRAGMA user_version") == (VERSION + 1,)
-    assert execute(old_runs, "SELECT count(*) FROM tool_calls") == (0,)
+    assert execute(old_runs, "SELECT count(*) FROM notes") == (0,)
+
+
+@pytest.fixture
+def version_1(path: Path) -> Path:
+    """Return the path of a ledger that was written by the first version: a dump of it, read back."""
+    connection = sqlite3.connect(path)
+    connection.executescript(Path(__file__).with_name("ledger_v1.sql").read_text(encoding="utf-8"))
+    connection.close()
+    return path
+
+
+def contents(path: Path) -> dict[str, list[Any]]:
+    connection = sqlite3.connect(path)
+    tables = ("runs", "steps", "tokens", "labels")
+    rows = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
+    connection.close()
+    rows["runs"] = [row[:1] + row[2:] for row in rows["runs"]]  # all but the image, which is made anew
+    return rows
+
+
+def test_a_ledger_of_version_1_loses_nothing_and_takes_tool_calls(version_1: Path) -> None:
+    before = contents(version_1)
+    assert execute(version_1, "PRAGMA user_version") == (1,)
+    ledger = Ledger(version_1)
+    assert contents(version_1) == before
+    assert ledger.runs()["status"].tolist() == ["done", "cancelled", "failed"]
+    assert ledger.runs()["model"].tolist() == ["small", "small", "lärge \"'\u202e"]
+    assert ledger.tool_calls().empty
+    assert ledger.approvals().empty
+    story = Story(ledger.recorder(), "new")
+    story.tell(ToolCallMade, step=0, call=ToolCall("1", "get_weather"))
+    assert ledger.tool_calls()["tool"].tolist() == ["get_weather"]
+    ledger.close()
+    assert execute(version_1, "PRAGMA user_version") == (VERSION,)
+    assert contents(version_1)["steps"] == before["steps"]
+
+
+def test_processes_of_the_older_version_keep_their_records_until_told_why(
+    version_1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the file open when a newer process migrates it writes no row that it would get wrong."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        earlier.setattr(schema, "VERSION", 1)
+        older = Ledger(version_1)
+        assert len(older.runs()) == 3
+        execute(version_1, f"PRAGMA user_version = {VERSION}")
+        record_run(older.recorder(), "late")
+        with pytest.warns(LedgerWarning, match=f"has version {VERSION}; this llmkit knows versions up to 1. Upgrade"):
+            older.flush()
+        with pytest.warns(LedgerWarning, match="are lost"):
+            older.close()
+    assert execute(version_1, "SELECT count(*) FROM runs") == (3,)
 
 
 def test_a_migration_that_fails_changes_nothing(old_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,3 +160,21 @@ def test_a_later_process_of_the_same_number_is_another(ledger: Ledger) -> None:
 
 def test_nothing_is_said_of_another_machines_processes(ledger: Ledger) -> None:
     assert written_by(ledger, Process("elsewhere", 2**22 + 1, 0.0)) == "running"
+
+
+def test_the_calls_that_a_dead_process_left_are_interrupted_too(ledger: Ledger) -> None:
+    """Whether a handler that had begun came to its end, nobody knows; requests stay open."""
+    story = Story(ledger.recorder(), "done before")
+    story.call("1", "look")
+    story.end("")
+    story = Story(ledger.recorder(), "dead")
+    story.finish_tool(story.call("1", "look"), output=1)
+    story.start_tool(story.call("2", "look"))
+    story.ask("3", story.call("3", "look").name)
+    ledger.flush()
+    with sqlite3.connect(ledger.path or "") as connection:
+        connection.execute("UPDATE runs SET process_started = process_started - 3600")
+    connection.close()
+    assert ledger.tool_calls(run_id="dead")["outcome"].tolist() == ["success", "interrupted", "interrupted"]
+    assert ledger.tool_calls(run_id="done before")["outcome"].tolist() == ["pending"]
+    assert ledger.approvals()["verdict"].isna().tolist() == [True]

@@ -48,8 +48,12 @@ def test_pruning_drops_old_reasoning_and_tool_traffic() -> None:
 
 
 def test_a_template_sees_arguments_as_values() -> None:
-    template = ChatTemplate("{{ messages[0].tool_calls[0].function.arguments.city }}")
-    assert template.render([TALK[2]]) == "Tōkyō"
+    template = ChatTemplate(
+        "{% for message in messages %}{% for call in message.tool_calls or () %}{{ call.function.name }}: "
+        "{% for name, value in call.function.arguments.items() %}{{ name }} is {{ value }}{% endfor %}{% endfor %}"
+        "{% endfor %}"
+    )
+    assert template.render([TALK[2]]).endswith(": city is Tōkyō")
 
 
 def test_a_template_that_refuses_says_why() -> None:

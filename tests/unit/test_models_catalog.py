@@ -187,6 +187,7 @@ def test_hostile_names_never_leave_the_cache(name: str) -> None:
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example("~\x00")
 @given(st.text(max_size=60))
 def test_any_text_is_resolved_or_refused(name: str) -> None:
     try:

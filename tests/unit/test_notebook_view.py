@@ -154,6 +154,19 @@ def test_at_the_end_everything_is_sent_then_the_whole_state_then_the_end_is_told
     assert told == [("Hello", 1)]
 
 
+def test_what_comes_after_the_end_is_shown_and_told_again() -> None:
+    run = FakeRun()
+    told: list[str] = []
+    _, page = opened(run, on_end=lambda view: told.append(view.state.calls[0]["status"]))
+    page.receive({"kind": "hello"})
+    call = run.call()
+    run.finish()
+    run.end_call(call, "late")
+    assert told == ["made", "running", "done"]
+    run.emit(events.TextEnd, step=0)
+    assert (len(told), page.pushed) == (3, 3)
+
+
 def test_a_run_that_is_over_is_shown_whole() -> None:
     run = FakeRun()
     run.answer("Hello")

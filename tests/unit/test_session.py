@@ -67,7 +67,7 @@ def test_a_prompt_longer_than_the_context_fails_with_both_lengths(scripted: Make
     with pytest.raises(lk.ContextLengthError) as caught:
         run.result()
     assert caught.value.context_length == 50
-    assert caught.value.prompt_tokens > 50
+    assert (caught.value.prompt_tokens or 0) > 50
 
 
 def test_session_settings_hold_unless_a_call_says_otherwise(scripted: Make) -> None:

@@ -6,16 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.prompting.splitter import Markers, Splitter
+from llmkit.tools.dialects.base import CallEnded, ReasoningPart, TextPart
+from llmkit.tools.dialects.detect import dialect_named
 
 WORDS = st.lists(st.sampled_from(["<think>", "</think>", "<", "think", ">", "a", "\n", " b", "</"]), max_size=20)
 
 
 def split(pieces: list[str], *, inside: bool = False) -> tuple[str, str]:
     splitter = Splitter(Markers(), inside=inside)
-    found = [piece for text in pieces for piece in splitter.feed(text)] + splitter.finish()
+    found = [part for text in pieces for part in splitter.feed(text)] + splitter.finish()
     return (
-        "".join(piece.text for piece in found if piece.kind == "text"),
-        "".join(piece.text for piece in found if piece.kind == "reasoning"),
+        "".join(part.text for part in found if isinstance(part, TextPart)),
+        "".join(part.text for part in found if isinstance(part, ReasoningPart)),
     )
 
 
@@ -30,12 +32,31 @@ def test_reasoning_that_the_prompt_opened_is_reasoning() -> None:
 
 def test_without_markers_all_is_text() -> None:
     splitter = Splitter(None)
-    assert [piece.text for piece in splitter.feed("<think>a")] == ["<think>a"]
+    assert splitter.feed("<think>a") == [TextPart("<think>a")]
     assert splitter.finish() == []
 
 
 def test_reasoning_that_never_ends_is_kept() -> None:
     assert split(["<think>on and on </thi"]) == ("", "on and on </thi")
+
+
+def calls(text: str) -> list[CallEnded]:
+    splitter = Splitter(Markers(), reader=dialect_named("hermes").reader(()))
+    found = [part for character in text for part in splitter.feed(character)] + splitter.finish()
+    return [part for part in found if isinstance(part, CallEnded)]
+
+
+def test_what_looks_like_a_call_inside_reasoning_is_none() -> None:
+    """CONTRACT 16: a tool call inside an open reasoning block is not a call."""
+    frame = '<tool_call>{"name": "f", "arguments": {}}</tool_call>'
+    assert calls(f"<think>perhaps {frame}") == []
+    assert len(calls(f"<think>perhaps {frame}</think>{frame}")) == 1
+
+
+def test_what_looks_like_reasoning_inside_a_call_is_an_argument() -> None:
+    """CONTRACT 12: arguments come out as the model wrote them."""
+    call = calls('<tool_call>{"name": "f", "arguments": {"html": "<think>x</think>"}}</tool_call>')
+    assert [each.arguments for each in call] == ['{"html": "<think>x</think>"}']
 
 
 @given(WORDS, st.data())

@@ -64,6 +64,27 @@ def test_a_line_that_is_ended_is_not_ended_again(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "Hello\n"
 
 
+def test_a_call_is_a_line_with_its_outcome(capsys: pytest.CaptureFixture[str]) -> None:
+    run = FakeRun()
+    Terminal().show(run)
+    run.start()
+    run.text("I look.")
+    call = run.ask("get\x1b[2J", city="Tokyo\u202e")
+    assert capsys.readouterr().err == ""
+    run.decide(call, by="code")
+    run.end_call(call, {"temperature": 22}, duration=0.25)
+    shown = capsys.readouterr()
+    assert shown.out == "\n"
+    assert shown.err == ('✓ get\\u001b[2J(city: "Tokyo\\u202e") → {"temperature": 22} · allowed by code · 250 ms\n')
+    denied = run.ask("rm", "call-2")
+    run.decide(denied, "deny", "headless")
+    run.text("Well.")
+    run.finish("Well.")
+    shown = capsys.readouterr()
+    assert shown.out == "Well.\n"
+    assert shown.err.startswith("⊘ rm() · denied because nobody was there to ask\nDone")
+
+
 def test_runs_print_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
     first, second, third = FakeRun(1), FakeRun(2), FakeRun(3)
     terminal = Terminal()

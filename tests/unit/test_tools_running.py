@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 from datetime import date
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -560,3 +561,30 @@ def test_a_stream_redirected_meanwhile_stays_redirected(monkeypatch: pytest.Monk
 
     run(f)
     assert sys.stdout is mine
+
+
+class Publisher:
+    """Stands where IPython publishes displays."""
+
+    def __init__(self) -> None:
+        self.published: list[dict[str, Any]] = []
+
+    def publish(self, data: dict[str, Any], **_: Any) -> None:
+        self.published.append(data)
+
+
+@pytest.mark.parametrize("echo", [True, False])
+def test_what_a_handler_displays_is_kept_with_its_outcome(monkeypatch: pytest.MonkeyPatch, *, echo: bool) -> None:
+    publisher = Publisher()
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(display_pub=publisher))
+    data = {"text/plain": "a picture"}
+
+    def f() -> str:
+        publisher.publish(data)
+        return "done"
+
+    outcome = run(f, echo=echo)
+    publisher.publish({"text/plain": "later"})
+
+    assert outcome.displayed == (data,)
+    assert publisher.published == [*([data] if echo else []), {"text/plain": "later"}]

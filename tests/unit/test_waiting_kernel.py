@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -417,3 +418,37 @@ def test_the_front_end_is_headless_when_it_cannot_be_asked(kernel: Kernel) -> No
     assert kernel.run(cell).text == "headless\n"
     live = kernel.send("execute_request", code=cell, silent=False, store_history=True, allow_stdin=True)
     assert kernel.finish(live).text == "live\n"
+
+
+ASK = """
+import json
+import llmkit as lk
+
+@lk.tool
+def get_weather(city: str) -> str:
+    "Tell the weather."
+    return f"sunny in {city}"
+
+answer = lk.Answer(tool_calls=[("get_weather", {"city": "Tokyo"})])
+session = lk.Session(engine=lk.Scripted([answer]), ledger=None)
+asked = Signal()
+run = session.complete("Hi", tools=[get_weather], on_approval_request=lambda event: asked.set())
+wait(asked, 20)
+(request,) = run.pending_approvals
+widget = [each for each in comm.get_comm_manager().comms.values() if each.target_name == "jupyter.widget"][-1]
+print(json.dumps([widget.comm_id, request.call.id, request.digest]))
+"""
+
+
+@pytest.mark.parametrize("read", ["run.result()", "(await run)"], ids=["blocking", "awaiting"])
+def test_a_decision_reaches_a_cell_that_waits_for_the_run(kernel: Kernel, read: str) -> None:
+    """CONTRACT 25, 26: the panel's decision, with edited arguments, on every ipykernel."""
+    asked = kernel.finish(kernel.send("execute_request", code=ASK, silent=False, store_history=True, allow_stdin=True))
+    widget, call, digest = json.loads(asked.text.splitlines()[-1])
+    waiting = kernel.start(f"print('waiting'); print({read}.tool_results[0].output)")
+    kernel.wait_for(waiting, "waiting")
+    edited = '{"city": "Kyoto"}'
+    decision = {"kind": "decide", "call_id": call, "digest": digest, "verdict": "allow", "arguments": edited}
+    kernel.send("comm_msg", comm_id=widget, data={"method": "custom", "content": decision})
+
+    assert kernel.finish(waiting).text == "waiting\nsunny in Kyoto\n"

@@ -1,21 +1,36 @@
-// What a screen reader hears: each change of status and the finished answer, not each token.
+// What a screen reader hears: each change of status, each call to decide on, and the finished answer; not each token.
 
 import { render } from "./markdown";
-import { isOver, type RunState } from "./protocol";
+import { isOver, pending, type Call, type RunState, type Status } from "./protocol";
 import type { RunStore } from "./store";
+import { oneLine } from "../shared/visible";
 import { statusWords } from "./words";
 
 const KEEP = 30_000;
+/** Too fleeting to be said, or said better: calls are announced one by one. */
+const UNSAID = new Set<Status>(["starting", "prefill", "approval", "tools"]);
 
 /** Announce what becomes of the run; return a function that stops it. */
 export function announceChanges(store: RunStore): () => void {
   let status = store.state.status;
+  let asked = new Set<string>();
+  const announceCalls = (): void => {
+    const waiting = pending(store.state);
+    for (const call of waiting) if (!asked.has(call.id)) announce(question(call));
+    asked = new Set(waiting.map((call) => call.id));
+  };
+  announceCalls();
   return store.subscribe(() => {
     const { state } = store;
+    announceCalls();
     if (state.status === status) return;
     status = state.status;
-    if (status !== "starting" && status !== "prefill") announce(sentence(state));
+    if (!UNSAID.has(status)) announce(sentence(state));
   });
+}
+
+function question({ name, short }: Call): string {
+  return `The model asks to call ${oneLine(name, 80)}${short === "" ? "" : ` with ${short}`}. Approve or deny?`;
 }
 
 function sentence(state: RunState): string {

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { AnyModel } from "@anywidget/types";
 import widget from "./index";
 import type { RunState } from "./protocol";
-import { state } from "./testing";
+import { call, state } from "./testing";
 
 /** A model as anywidget gives it, with the kernel's part played by the test. */
 class FakeModel {
@@ -33,7 +33,11 @@ class FakeModel {
 
   push(value: RunState): void {
     this.value = value;
-    for (const handler of this.handlers.get("change:state") ?? []) handler();
+    this.tell("change:state");
+  }
+
+  tell(name: string): void {
+    for (const handler of this.handlers.get(name) ?? []) handler();
   }
 
   get asModel(): AnyModel<{ state: RunState }> {
@@ -98,6 +102,23 @@ describe("the run widget", () => {
   it("announces nothing for a run that was over before", () => {
     open(state({ status: "done", text: "a" }));
     expect(announced()).toEqual([]);
+  });
+
+  it("announces each call that waits, once, with nothing hidden in it", () => {
+    const waiting = call({ name: "rm\u202e" });
+    const { model } = open(state({ calls: [waiting] }));
+    model.deliver({ kind: "patch", seq: 1, calls: [{ id: "2", set: { ...waiting, id: "2", name: "ls", short: "" } }] });
+    model.deliver({ kind: "patch", seq: 2, set: { status: "approval" } });
+    expect(announced()).toEqual([
+      'The model asks to call rm\\u202e with city: "Tokyo". Approve or deny?',
+      "The model asks to call ls. Approve or deny?",
+    ]);
+  });
+
+  it("hears that its kernel is gone", async () => {
+    const { model, el } = open(state({ calls: [call()] }));
+    model.tell("comm_live_update");
+    await vi.waitFor(() => expect(el.textContent).toContain("The kernel was restarted"));
   });
 
   it("listens no more when its model goes", () => {

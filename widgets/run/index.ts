@@ -2,6 +2,7 @@
 
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 import { announceChanges } from "./announce";
+import { watchTyping } from "./focus";
 import type { FromKernel, RunState } from "./protocol";
 import { RunStore } from "./store";
 import { RunView } from "./view";
@@ -12,16 +13,13 @@ interface Traits {
 
 export default () => {
   let store: RunStore;
-  let views = 0;
 
   function initialize({ model }: Pick<InitializeProps<Traits>, "model">): () => void {
     store = new RunStore(model.get("state"), (message) => model.send(message));
-    const stopAnnouncing = announceChanges(store);
-    const stopListening = listen(model, store);
+    const ends = [announceChanges(store), watchTyping(), listen(model, store)];
     store.open();
     return () => {
-      stopListening();
-      stopAnnouncing();
+      for (const end of ends) end();
       store.close();
     };
   }
@@ -29,11 +27,10 @@ export default () => {
   function render({ el }: Pick<RenderProps<Traits>, "el">): () => void {
     const view = new RunView(store);
     el.append(view.element);
-    views += 1;
+    store.shown();
     return () => {
       view.dispose();
-      views -= 1;
-      if (views === 0) store.gone();
+      store.hidden();
     };
   }
 
@@ -43,10 +40,14 @@ export default () => {
 function listen(model: AnyModel<Traits>, store: RunStore): () => void {
   const onMessage = (message: FromKernel): void => store.receive(message);
   const onState = (): void => store.replace(model.get("state"));
+  // Backbone's event in ipywidgets, on every model when the kernel restarts; other hosts don't have it.
+  const onComm = (): void => store.lose();
   model.on("msg:custom", onMessage);
   model.on("change:state", onState);
+  model.on("comm_live_update", onComm);
   return () => {
     model.off("msg:custom", onMessage);
     model.off("change:state", onState);
+    model.off("comm_live_update", onComm);
   };
 }

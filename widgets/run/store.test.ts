@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ToKernel } from "./protocol";
 import { RunStore } from "./store";
-import { state } from "./testing";
+import { call, state } from "./testing";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -76,6 +76,58 @@ describe("RunStore", () => {
     leave();
     store.receive({ kind: "patch", seq: 2, text: "b" });
     expect(listener).toHaveBeenCalledTimes(1);
+  });
+
+  it("adds cards, sets their fields and appends to them", () => {
+    const { store } = opened();
+    const { id, ...set } = call({ status: "writing", arguments: null });
+    store.receive({ kind: "patch", seq: 1, calls: [{ id, set: { id, ...set }, input: "{" }] });
+    store.receive({ kind: "patch", seq: 2, calls: [{ id, set: { written: 3 }, input: "}" }] });
+    expect(store.state.calls).toEqual([call({ status: "writing", arguments: null, input: "{}", written: 3 })]);
+    const values = Array.from({ length: 7 }, (_, index) => ({ kind: "text", text: "", more: 0, short: `${index}` }) as const);
+    store.receive({ kind: "patch", seq: 3, calls: [{ id, set: { input: "" }, preliminary: values }] });
+    expect(store.state.calls[0]!.preliminary.map(({ short }) => short)).toEqual(["2", "3", "4", "5", "6"]);
+    expect(store.state.calls[0]!.input).toBe("");
+  });
+
+  it("says that it is here as long as it shows something that waits", () => {
+    const { store, sent } = opened({ calls: [call()] });
+    const heres = () => sent.filter((kind) => kind === "here").length;
+    vi.advanceTimersByTime(20_000);
+    expect(heres()).toBe(0);
+    store.shown();
+    expect(heres()).toBe(1);
+    vi.advanceTimersByTime(11_000);
+    expect(heres()).toBe(3);
+    store.hidden();
+    vi.advanceTimersByTime(20_000);
+    expect(heres()).toBe(3);
+    store.shown();
+    store.replace(state({ seq: 1, calls: [call({ status: "done" })] }));
+    vi.advanceTimersByTime(20_000);
+    expect(heres()).toBe(4);
+  });
+
+  it("is lost with its kernel until it hears from one", () => {
+    const { store, sent } = opened({ calls: [call()] });
+    store.shown();
+    store.lose();
+    vi.advanceTimersByTime(11_000);
+    expect(sent.filter((kind) => kind === "here")).toHaveLength(1);
+    expect(store.lost).toBe(true);
+    store.receive({ kind: "snapshot", state: state({ seq: 1 }) });
+    expect(store.lost).toBe(false);
+  });
+
+  it("gives a ruling to whoever asked for it, and only to them", () => {
+    const { store } = opened({ calls: [call()] });
+    const answer = vi.fn();
+    store.receive({ kind: "ruled", call_id: "call-1", accepted: true, refusal: "" });
+    store.decide({ call_id: "call-1", digest: "d1", verdict: "allow" }, answer);
+    store.receive({ kind: "ruled", call_id: "call-2", accepted: true, refusal: "" });
+    expect(answer).not.toHaveBeenCalled();
+    store.receive({ kind: "ruled", call_id: "call-1", accepted: false, refusal: "late" });
+    expect(answer).toHaveBeenCalledWith({ kind: "ruled", call_id: "call-1", accepted: false, refusal: "late" });
   });
 
   it("comes to the same text whatever is lost or repeated on the way", () => {

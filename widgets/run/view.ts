@@ -1,8 +1,10 @@
 // One view of a run: built once, then painted from the state.
 
+import { Body } from "./body";
 import { copy } from "./copy";
-import { make, say } from "./dom";
+import { make, say } from "../shared/dom";
 import { isOver, type RunState } from "./protocol";
+import { Rules } from "./rules";
 import type { RunStore } from "./store";
 import { StreamedMarkdown } from "./streamed";
 import { footerWords, rateWords, statusWords } from "./words";
@@ -30,10 +32,10 @@ export class RunView {
   private readonly copy = make("button", "button", { type: "button", title: "Copy the answer as Markdown" }, "Copy");
   private readonly thoughts = make("div", "markdown");
   private readonly reasoning = make("details", "reasoning", {}, make("summary", "summary", {}, "Reasoning"), this.thoughts);
-  private readonly answer = make("div", "markdown");
+  private readonly body: Body;
+  private readonly rules: Rules;
   private readonly error = make("div", "error");
   private readonly footer = make("footer", "footer");
-  private readonly answerText = new StreamedMarkdown(this.answer);
   private readonly reasoningText = new StreamedMarkdown(this.thoughts);
   private readonly unsubscribe: () => void;
   private paintTimer: ReturnType<typeof setTimeout> | undefined;
@@ -44,13 +46,15 @@ export class RunView {
 
   constructor(store: RunStore) {
     this.store = store;
-    this.answer.classList.add("llmkit-run-answer");
+    this.body = new Body(store);
+    this.rules = new Rules(store);
     this.element = this.build();
     this.stop.addEventListener("click", () => this.onStop());
     this.copy.addEventListener("click", () => void this.onCopy());
     this.reasoning.addEventListener("toggle", () => this.paint());
     this.unsubscribe = store.subscribe(() => this.schedule());
     this.paint();
+    this.schedule(); // what takes the focus must be on the page first
   }
 
   dispose(): void {
@@ -67,7 +71,7 @@ export class RunView {
     const header = make("header", "header", {}, who, this.rate, buttons);
     const section = make("section", "view", {}, header, this.bar, this.note);
     section.classList.add("llmkit-run");
-    section.append(this.reasoning, this.answer, this.error, this.footer);
+    section.append(this.reasoning, this.body.element, this.rules.element, this.error, this.footer);
     return section;
   }
 
@@ -85,9 +89,9 @@ export class RunView {
     this.paintTimer = undefined;
     const before = performance.now();
     const { state } = this.store;
-    this.element.dataset["status"] = state.status;
+    this.element.dataset["status"] = this.store.lost && !isOver(state.status) ? "lost" : state.status;
     this.element.setAttribute("aria-label", `Answer of ${state.model || "a model"}`);
-    this.element.setAttribute("aria-busy", String(!isOver(state.status)));
+    this.element.setAttribute("aria-busy", String(!isOver(state.status) && !this.store.lost));
     this.paintHeader(state);
     this.paintProgress(state);
     this.paintText(state);
@@ -97,13 +101,13 @@ export class RunView {
   }
 
   private paintHeader(state: RunState): void {
-    say(this.status, statusWords(state));
+    say(this.status, this.store.lost && !isOver(state.status) ? "Lost" : statusWords(state));
     say(this.model, state.model);
     say(this.engine, state.engine);
     say(this.note, state.note);
-    say(this.rate, isOver(state.status) ? "" : rateWords(state.rate));
+    say(this.rate, state.status === "decoding" ? rateWords(state.rate) : "");
     const hadFocus = document.activeElement === this.stop;
-    this.stop.hidden = isOver(state.status);
+    this.stop.hidden = isOver(state.status) || this.store.lost;
     if (hadFocus && this.stop.hidden) this.copy.focus();
     this.copy.hidden = state.text === "";
   }
@@ -132,8 +136,8 @@ export class RunView {
   private paintText(state: RunState): void {
     this.reasoning.hidden = state.reasoning === "";
     if (this.reasoning.open) this.reasoningText.update(state.reasoning);
-    this.answerText.update(state.text);
-    if (isOver(state.status)) this.answerText.settle();
+    this.body.update(state);
+    this.rules.update(state.rules, isOver(state.status), this.store.lost);
   }
 
   private paintEnd(state: RunState): void {

@@ -1,6 +1,7 @@
-// The words for a run's state.
+// The words for a run's state and for its calls.
 
-import type { RunState } from "./protocol";
+import { pending, type Call, type CallStatus, type DecisionMade, type RunState } from "./protocol";
+import { oneLine } from "../shared/visible";
 
 const FINISH: Record<string, string> = {
   length: "cut at the token limit",
@@ -20,6 +21,10 @@ export function statusWords(state: RunState): string {
       return "Reading the prompt";
     case "decoding":
       return state.text === "" && state.reasoning !== "" ? "Reasoning" : "Answering";
+    case "approval":
+      return waitingWords(pending(state).length);
+    case "tools":
+      return "Running tools";
     case "done":
       return "Done";
     case "cancelled":
@@ -36,6 +41,69 @@ export function footerWords(state: RunState): string {
 
 export function rateWords(rate: number | null): string {
   return rate === null ? "" : `${rate.toFixed(rate < 10 ? 1 : 0)} tokens/s`;
+}
+
+function waitingWords(count: number): string {
+  return count > 1 ? `Waiting for you: ${count} calls` : "Waiting for you";
+}
+
+const CALL: Record<CallStatus, string> = {
+  writing: "being written",
+  made: "",
+  pending: "",
+  allowed: "starting",
+  running: "running",
+  done: "",
+  failed: "failed",
+  denied: "denied",
+  cancelled: "cancelled",
+  open: "left open",
+  invalid: "no valid call",
+};
+
+/** A call's state in a word or two, unless the decision says it better. */
+export function callWords({ status, decision }: Call): string {
+  const decided = decision !== null && decision.by !== "tool";
+  return decided && (status === "denied" || status === "cancelled" || status === "open") ? "" : CALL[status];
+}
+
+export function callMark({ status }: Call): string {
+  if (status === "done") return "✓";
+  if (status === "failed" || status === "invalid") return "✗";
+  return status === "denied" || status === "cancelled" ? "⊘" : "●";
+}
+
+const VERDICTS = { allow: "allowed", deny: "denied", pend: "left open", cancel: "cancelled" };
+const BY: Record<DecisionMade["by"], string> = {
+  panel: "by you",
+  code: "by code",
+  rule: "by a rule",
+  tool: "",
+  timeout: "because nobody answered in time",
+  headless: "because nobody was there to ask",
+  cancel: "with the run",
+};
+
+/** The others' reasons say again what their words do. */
+const REASONED = new Set<DecisionMade["by"]>(["panel", "code", "rule"]);
+
+/** Who or what decided on a call; nothing for one that needed no decision. */
+export function decisionWords({ decision }: Call): string {
+  if (decision === null || decision.by === "tool") return "";
+  return `${VERDICTS[decision.verdict]} ${BY[decision.by]}${decision.edited ? ", edited" : ""}`;
+}
+
+/** Why somebody denied a call, in short, to follow the decision's words. */
+export function reasonWords({ decision }: Call): string {
+  const own = decision?.verdict === "deny" && REASONED.has(decision.by);
+  return own && decision.reason !== "" ? `: ${oneLine(decision.reason, 120)}` : "";
+}
+
+/** What a call came to, in short. */
+export function resultWords({ result, error, preliminary, status }: Call): string {
+  if (error !== null) return oneLine(`${error.kind}: ${error.message}`, 120);
+  const value = result ?? (status === "running" ? preliminary.at(-1) : undefined);
+  return value === undefined ? "" : oneLine(value.short, 120);
 }
 
 function loadWords({ load }: RunState): string {
