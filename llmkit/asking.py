@@ -13,7 +13,7 @@ from llmkit.engines.remote.config import is_remote
 from llmkit.errors import ValidationError
 from llmkit.lifecycle import callbacks_in
 from llmkit.messages import messages_from
-from llmkit.request import RunRequest
+from llmkit.request import INCLUDABLE, RunRequest
 from llmkit.stopping import ONE_STEP, conditions_from, step_count_is
 from llmkit.tools.choice import active_from, choice_from, tools_from
 
@@ -106,7 +106,7 @@ def request_from(
         function_id=asked["function_id"],
         headers=_mapping("headers", asked),
         provider_options=_mapping("provider_options", asked),
-        include=tuple(asked["include"] or ()),
+        include=_included(asked["include"]),
     )
 
 
@@ -163,6 +163,16 @@ def pended_from(value: Run | PendedRun | str | Path) -> PendedRun:
         except OSError as error:
             raise ValidationError(f"{value} can't be read: {error.strerror}.", field="pended") from error
     return PendedRun.from_json(text)
+
+
+def _included(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return INCLUDABLE
+    names = (value,) if isinstance(value, str) else tuple(value)
+    strange = next((name for name in names if name not in INCLUDABLE), None)
+    if strange is not None:
+        raise ValidationError(f"include= can't name {strange!r}; it may name {', '.join(INCLUDABLE)}.", field="include")
+    return names
 
 
 def _mapping(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:

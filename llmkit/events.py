@@ -108,7 +108,7 @@ class Start(Event):
     cancel : CancelToken
         Throwing it cancels the run.
     include : tuple of str
-        Which bulky parts of requests and responses results keep.
+        Which bulky parts steps' results keep.
     function_id : str, optional
         The caller's name for what this run does.
     context : Any

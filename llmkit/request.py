@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from llmkit.tools.repair import Repair
     from llmkit.tools.tool import Tool
 
+INCLUDABLE = ("request", "raw_text")
+"""The parts of a step's result that may be left out: what was asked, and what the model wrote before it was split."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -67,7 +70,7 @@ class RunRequest:
     headers, provider_options : dict
         For remote engines.
     include : tuple of str
-        Which bulky parts of requests and responses results keep.
+        Which bulky parts steps' results keep, of :data:`INCLUDABLE`.
     resumed : tuple of ToolCall
         Calls of the conversation that a pended run left open.
     """
@@ -94,5 +97,5 @@ class RunRequest:
     function_id: str | None = None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     provider_options: dict[str, Any] = field(default_factory=dict)
-    include: tuple[str, ...] = ()
+    include: tuple[str, ...] = INCLUDABLE
     resumed: tuple[ToolCall, ...] = ()

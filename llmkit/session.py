@@ -178,7 +178,7 @@ class Session:
         function_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         provider_options: Mapping[str, Any] | None = None,
-        include: Sequence[str] = (),
+        include: Sequence[str] | None = None,
         **settings: Any,
     ) -> Run:
         """Ask a model; return at once.
@@ -224,8 +224,8 @@ class Session:
             Your name for what this run does, for records and telemetry.
         headers, provider_options : Mapping, optional
             For remote engines.
-        include : sequence of str
-            Which bulky parts of requests and responses results keep.
+        include : sequence of str, optional
+            Which bulky parts steps' results keep, of ``"request"`` and ``"raw_text"``; all by default.
         **settings
             Settings of this run, on top of the session's: ``temperature``, ``max_output_tokens``, ``stop``, ``seed``,
             ``timeout``, … (:class:`llmkit.settings.Settings`). Also lifecycle callbacks: ``on_start=``,

@@ -200,7 +200,7 @@ class Step:
             finish_reason=reason,
             raw_finish_reason=done.raw_reason or done.reason,
             usage=self.meter.usage(done),
-            raw_text="".join(self._raw) + done.tail if self._raw else self.reasoning + self.text,
+            raw_text=self._raw_text(done),
         )
 
     def resumed(self, outcome: Outcome) -> StepResult:
@@ -232,12 +232,17 @@ class Step:
             response=Response(f"{request.run_id}-{self.number}", time.time(), model, messages),
             tokens=tuple(self._tokens),
             warnings=tuple(self._notes),
-            request=plan,
+            request=plan if "request" in request.include else None,
             function_id=request.function_id,
             metadata=request.metadata,
             context=plan.context,
             **known,
         )
+
+    def _raw_text(self, done: Done) -> str:
+        if "raw_text" not in self._request.include:
+            return ""
+        return "".join(self._raw) + done.tail if self._raw else self.reasoning + self.text
 
     def _messages(self, results: tuple[ToolResult, ...]) -> tuple[Message, ...]:
         """Return what the step adds to the conversation: the answer, then what its calls came to."""

@@ -349,3 +349,16 @@ def test_a_step_result_tells_all_of_its_step() -> None:
     assert first.stats.tool_time is not None
     assert second.stats is not None
     assert second.stats.tool_time is None
+
+
+def test_bulky_parts_of_results_can_be_left_out() -> None:
+    """CONTRACT 37, 38: ``include``."""
+    whole = session("Hi.").complete("Go")
+    slim = session("Hi.").complete("Go", include=[])
+
+    assert whole.steps[0].request is not None
+    assert whole.steps[0].raw_text == "Hi."
+    assert slim.steps[0].request is None
+    assert slim.steps[0].raw_text == ""
+    with pytest.raises(lk.ValidationError, match="body"):
+        session("Hi.").complete("Go", include=["body"])
