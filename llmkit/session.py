@@ -200,7 +200,8 @@ class Session:
         metadata : Mapping, optional
             Your own notes, kept in the ledger.
         show : bool, optional
-            Whether to show the run now, in place of the session's choice.
+            Whether to show the run now, in place of the session's choice. With ``False`` nobody can be asked about its
+            tool calls.
         tools : sequence, optional
             What the model may call: typed functions, what :func:`llmkit.tool` makes, pydantic models, JSON schemas.
         tool_choice : str, tool or mapping, optional
@@ -455,8 +456,13 @@ class Session:
         policy = request.approval or self.approval
         rules = RuleBook(policy.rules, session=self.rules)
         here = presenter()
-        gate = Gate(tell=log.emit, rules=rules, policy=policy, audience=here.audience, heard=lifecycle.heard)
-        desk = Invocations(gate, log, cancel, lifecycle.heard, echo=not here.audience())
+        show = self._show if show is None else show
+
+        def audience() -> bool:
+            return show is not False and here.audience()
+
+        gate = Gate(tell=log.emit, rules=rules, policy=policy, audience=audience, heard=lifecycle.heard)
+        desk = Invocations(gate, log, cancel, lifecycle.heard, echo=not audience())
         run = Run(request, log, cancel, gate, lifecycle)
         with self._lock:
             if self._closed.is_set():
@@ -467,7 +473,6 @@ class Session:
             log.subscribe(self._telemetry.recorder())
         loop = StepLoop(request, self._residents.get, log, cancel, desk, lifecycle, on_end=lambda: self._forget(run))
         loop_thread().start(loop.run)
-        show = self._show if show is None else show
         if show is not False:
             here.show(run, asked=show is True)
         return run

@@ -350,6 +350,34 @@ def test_nobody_there_means_denied_and_the_reason_says_so() -> None:
     assert "nobody was there" in run.steps[0].tool_results[0].reason
 
 
+class Lab:
+    """A place where somebody could be asked."""
+
+    def audience(self) -> bool:
+        return True
+
+    def show(self, run: Any, *, asked: bool) -> None:
+        """Show nothing."""
+
+
+@pytest.mark.parametrize(("show", "outcomes"), [(False, ["denied"]), (True, [])])
+def test_nobody_can_be_asked_about_a_run_that_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, *, show: bool, outcomes: list[str]
+) -> None:
+    """CONTRACT 31: somebody is in the notebook, but a run that isn't shown has no panel; it never hangs."""
+    one = session(CALL)
+    monkeypatch.setattr("llmkit.session.presenter", Lab)
+    asked = threading.Event()
+    run = one.complete("Go", tools=[weather], show=show, on_approval_request=lambda _: asked.set())
+    assert asked.wait(10)
+    if show:
+        assert [request.call.name for request in run.pending_approvals] == ["weather"]
+        run.cancel()
+    run.wait()
+
+    assert [result.outcome for step in run.steps for result in step.tool_results] == (outcomes or ["cancelled"])
+
+
 def test_a_callback_may_decide_where_nobody_is_there() -> None:
     """CONTRACT 25, 31: code that is told of a request decides before the headless answer; async ones too."""
 
