@@ -50,7 +50,7 @@ class Rule:
 
     tool: str
     action: Action
-    where: Predicate | None = field(default=None, compare=False)
+    where: Predicate | None = field(default=None, compare=False, repr=False)
     reason: str = ""
     scope: Scope = "session"
     id: str = ""

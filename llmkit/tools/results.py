@@ -19,7 +19,7 @@ _MAX_DEPTH = 32
 Outcome = Literal["success", "error", "timeout", "cancelled", "denied"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ToolResult:
     """What a call came to.
 
@@ -72,6 +72,12 @@ class ToolResult:
                 text = f"Error: {type(self.error).__name__}: {self.error}"
         return text if len(text) <= MAX_MODEL_TEXT else f"{text[:MAX_MODEL_TEXT]}… ({len(text):,} characters in all)"
 
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in (self.arguments or self.call.arguments).items())
+        told = {"success": repr(self.output), "denied": self.reason}.get(self.outcome, repr(self.error))
+        took = "" if self.duration is None else f" · {self.duration:.3g} s"
+        return f"<ToolResult {_short(f'{self.call.name}({arguments})')} {self.outcome}: {_short(told)}{took}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         return {
@@ -85,6 +91,10 @@ class ToolResult:
             "printed": self.printed,
             "displayed": list(self.displayed),
         }
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def model_text(value: Any) -> str:

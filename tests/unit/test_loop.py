@@ -309,6 +309,16 @@ def test_invoke_returns_the_result_and_runs_the_handler_once() -> None:
     assert call.status == "done"
 
 
+def test_results_are_worth_reading() -> None:
+    run = session(CALL).complete("Go", tools=[weather], approval="allow")
+    denied = session(CALL).complete("Go", tools=[weather], approval=[lk.Rule("*", "deny", reason="no")])
+
+    assert repr(run.tool_results[0]).startswith(
+        "<ToolResult weather(city='Tokyo') success: {'temperature': 22, 'city': 'Tokyo'} · "
+    )
+    assert repr(denied.tool_results[0]) == "<ToolResult weather(city='Tokyo') denied: no>"
+
+
 def test_invoke_raises_what_came_of_the_call() -> None:
     """CONTRACT 19, 27: a denied call raises ToolDenied, a failed one ToolError with its cause."""
     denied = session(CALL).complete("Go", tools=[weather], approval="deny").tool_calls[0]
