@@ -25,6 +25,7 @@ from llmkit.engines.decoder import DecodeRequest, Done, Prefill, Report, Samplin
 from llmkit.engines.thinking import decode_within_budget
 from llmkit.prompting.call_ids import call_id
 from llmkit.prompting.prompt import Prompting
+from llmkit.tools.arguments import last_of_each_name
 from llmkit.tools.dialects.base import (
     CallBegun,
     CallEnded,
@@ -165,6 +166,7 @@ class _Written:
         self._request_id = request_id
         self._prompting = prompting
         self._special = prompt.special
+        self._bound = prompt.constraint is not None
         self._splitter = prompt.splitter
         self._calls = 0
         self._open = False
@@ -202,6 +204,8 @@ class _Written:
             case CallInput(text):
                 delta = CallDelta(self._id(), text)
             case CallEnded(name, arguments, raw):
+                if self._bound and isinstance(arguments, str):
+                    arguments = last_of_each_name(arguments)
                 delta = CallRead(self._id(ends=True), name, arguments, raw)
             case CallUnreadable(message, raw, name):
                 delta = CallUnread(self._id(begins=not self._open, ends=True), message, raw, name)

@@ -88,6 +88,18 @@ def read_arguments(arguments: str | Mapping[str, Any]) -> dict[str, Any]:
     return value
 
 
+def last_of_each_name(text: str) -> str:
+    """Return JSON text in which a name that an object has twice counts once, with its last value.
+
+    A grammar can't keep a model from writing a name twice; for words that it bound, this is what most JSON readers
+    make of them. Other text comes back as it is.
+    """
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
 def _refuse(why: str) -> NoReturn:
     raise ToolArgumentsError(f"The arguments {why}.", code="PARSE_ERROR")
 

@@ -181,6 +181,21 @@ def test_the_dialect_can_be_said() -> None:
         unknown.result()
 
 
+def test_a_name_written_twice_counts_once_where_a_grammar_binds_and_is_refused_elsewhere() -> None:
+    """CONTRACT 18: no grammar forbids a repeated key, and a bound call can't fail; 13: a free one is a parse error."""
+
+    def move(to: dict[str, float]) -> str:
+        """Move."""
+        return str(to)
+
+    words = '<tool_call>\n{"name": "move", "arguments": {"to": {"x": 1.0, "y": 3.0, "x": 2.0}}}\n</tool_call>'
+    bound = session(words).complete("Go", tools=[move], approval="allow", tool_choice="required")
+    free = session(words).complete("Go", tools=[move], approval="allow")
+
+    assert bound.tool_results[0].output == "{'x': 2.0, 'y': 3.0}"
+    assert codes(free) == ["PARSE_ERROR"]
+
+
 # -- repair ----------------------------------------------------------------------------------------------------------
 
 
