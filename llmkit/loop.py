@@ -257,6 +257,8 @@ class StepLoop:
 
     async def _outcome(self, step: Step, begins_at: int) -> Outcome:
         """Wait until all calls of the step are settled."""
+        if not step.calls:
+            return Outcome()
         tasks = [self._calls.pop(call.id) for call in step.calls]
         settled = await asyncio.gather(*tasks, return_exceptions=True)
         for error in settled:
