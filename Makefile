@@ -2,11 +2,12 @@
 # make demo   the quickstart in the terminal
 # make test   everything that is checked
 # make bench  the benchmarks of the README
+# make docs   the documentation, in docs/_build/html
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(wildcard widgets/*.json widgets/*.mjs widgets/*/*.ts widgets/*/*.css)
 
-.PHONY: lab demo test lint types front-end browser bench clean
+.PHONY: lab demo test lint types front-end browser bench docs clean
 
 lab: .venv/.lab
 	$(BIN)/llmkit lab
@@ -15,7 +16,7 @@ demo: .venv/.lab
 	$(BIN)/llmkit demo
 
 test: lint types front-end browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests
 
 lint: .venv/.test
 	$(BIN)/ruff check
@@ -34,6 +35,10 @@ browser: .venv/.test
 
 bench: .venv/.test
 	$(BIN)/python -m tests.benchmarks
+
+docs: .venv/.lab
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going --quiet docs docs/_build/html
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -5,6 +5,8 @@
 >>> session.complete("Why is the sky blue?")              # doctest: +SKIP
 """
 
+from typing import TYPE_CHECKING
+
 from llmkit.agent import Agent
 from llmkit.approval.decision import Decision
 from llmkit.approval.policy import ApprovalPolicy
@@ -37,8 +39,9 @@ from llmkit.errors import (
     ToolError,
     ValidationError,
 )
+from llmkit.lazy import lazily
 from llmkit.lifecycle import CallbackWarning
-from llmkit.mcp import Media, Toolset, mcp_tools
+from llmkit.mapping.accessor import register_accessor
 from llmkit.messages import Image, Message, prune
 from llmkit.records import LedgerWarning, aggregate, export_json, history
 from llmkit.run import Run
@@ -52,20 +55,74 @@ from llmkit.tools.define import define_handler, tool, tool_from
 from llmkit.tools.results import ToolResult
 from llmkit.tools.tool import Tool
 
+if TYPE_CHECKING:
+    from llmkit.branching import BranchPoint, RunTree
+    from llmkit.chatting import Chat, Turn
+    from llmkit.comparing import Cell, Comparison, Diff, ScoreWarning
+    from llmkit.comparing.saved import comparison
+    from llmkit.completions import Completion, CompletionChoice, CompletionLogprobs, CompletionStream, CompletionUsage
+    from llmkit.mapping import Job
+    from llmkit.mcp import Media, Toolset, mcp_tools
+    from llmkit.notebook.magics import load_ipython_extension
+    from llmkit.output import Output, OutputError
+    from llmkit.playing import Playground
+    from llmkit.plotting import Figure
+    from llmkit.replaying import Replayed
+    from llmkit.scoring import Score
+    from llmkit.tokenview import TokenView
+else:
+    __getattr__, __dir__ = lazily(
+        globals(),
+        {
+            "llmkit.branching": ["BranchPoint", "RunTree"],
+            "llmkit.chatting": ["Chat", "Turn"],
+            "llmkit.comparing": ["Cell", "Comparison", "Diff", "ScoreWarning"],
+            "llmkit.comparing.saved": ["comparison"],
+            "llmkit.completions": [
+                "Completion",
+                "CompletionChoice",
+                "CompletionLogprobs",
+                "CompletionStream",
+                "CompletionUsage",
+            ],
+            "llmkit.mapping": ["Job"],
+            "llmkit.mcp": ["Media", "Toolset", "mcp_tools"],
+            "llmkit.notebook.magics": ["load_ipython_extension"],
+            "llmkit.output": ["Output", "OutputError"],
+            "llmkit.playing": ["Playground"],
+            "llmkit.plotting": ["Figure"],
+            "llmkit.replaying": ["Replayed"],
+            "llmkit.scoring": ["Score"],
+            "llmkit.tokenview": ["TokenView"],
+        },
+    )
+
 __all__ = [
     "APIError",
     "Agent",
     "Answer",
     "ApprovalPending",
     "ApprovalPolicy",
+    "BranchPoint",
     "CallbackWarning",
     "CancelToken",
+    "Cell",
+    "Chat",
+    "Comparison",
+    "Completion",
+    "CompletionChoice",
+    "CompletionLogprobs",
+    "CompletionStream",
+    "CompletionUsage",
     "ContextLengthError",
     "Decision",
+    "Diff",
     "EngineError",
     "Error",
     "FetchError",
+    "Figure",
     "Image",
+    "Job",
     "LedgerError",
     "LedgerWarning",
     "Media",
@@ -73,14 +130,21 @@ __all__ = [
     "ModelError",
     "ModelFileError",
     "ModelNotFound",
+    "Output",
+    "OutputError",
+    "Playground",
     "QueueError",
     "QueueFull",
     "QueueTimeout",
     "Remote",
+    "Replayed",
     "RequestError",
     "Rule",
     "Run",
     "RunCancelled",
+    "RunTree",
+    "Score",
+    "ScoreWarning",
     "Scripted",
     "Session",
     "SessionClosed",
@@ -89,6 +153,7 @@ __all__ = [
     "StreamError",
     "TimeoutError",
     "Timeouts",
+    "TokenView",
     "Tool",
     "ToolArgumentsError",
     "ToolCall",
@@ -99,15 +164,20 @@ __all__ = [
     "ToolError",
     "ToolResult",
     "Toolset",
+    "Turn",
     "ValidationError",
     "aggregate",
+    "comparison",
     "define_handler",
     "export_json",
     "has_tool_call",
     "history",
+    "load_ipython_extension",
     "mcp_tools",
     "prune",
     "step_count_is",
     "tool",
     "tool_from",
 ]
+
+register_accessor()  # frame.llm

@@ -66,7 +66,8 @@ class Agent:
         self.tools: tuple[Tool, ...] = tools_from(tools)
         self._callbacks, self._options = callbacks_in({"system": system, **options})
         self._options["stop_when"] = (step_count_is(STEPS),) if stop_when is None else conditions_from(stop_when)
-        self._request("…", {})  # so that what can't be used is said now
+        # So that what can't be used is said now, and a type is made an output only once.
+        self._options["output"] = self._request("…", {}).output
 
     def stream(self, prompt: Prompt, *, show: bool | None = None, **options: Any) -> Run:
         """Start on a task; return at once.
@@ -106,3 +107,8 @@ class Agent:
     def __repr__(self) -> str:
         tools = ", ".join(tool.name for tool in self.tools) or "no tools"
         return f"<Agent · {self.session.resident(self._options.get('model')).name} · {tools}>"
+
+    def _repr_html_(self) -> str:
+        from llmkit.notebook.displays.agent import html
+
+        return html(self, self.session.resident(self._options.get("model")).name, self._options)

@@ -98,6 +98,8 @@ class Answering:
             tool_choice=plan.tool_choice,
             headers=self._request.headers,
             provider_options=self._request.provider_options,
+            output=plan.output,
+            beginning=self._request.beginning if plan.number == 0 else (),
         )
         try:
             async with _stop_grace(self._cancel):

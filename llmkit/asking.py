@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from llmkit.approval.pending import PendedRun
     from llmkit.messages import Message, Prompt
+    from llmkit.output.spec import OutputSpec
     from llmkit.run import Run
     from llmkit.session import Session
 
@@ -33,6 +34,7 @@ ARGUMENTS = (
     "profiling",
     "cache",
     "metadata",
+    "output",
     "tools",
     "tool_choice",
     "active_tools",
@@ -94,6 +96,7 @@ def request_from(
         profiling=session.profiling if asked["profiling"] is None else asked["profiling"],
         cache=asked["cache"],
         metadata=_mapping("metadata", asked),
+        output=_output(asked["output"]),
         tools=tools,
         tool_choice=choice_from(asked["tool_choice"], tools),
         active_tools=active_from(asked["active_tools"], tools),
@@ -110,14 +113,19 @@ def request_from(
     )
 
 
-def resumed_from(session: Session, pended: PendedRun, tools: Any, options: Mapping[str, Any]) -> RunRequest:
+def resumed_from(
+    session: Session, value: Run | PendedRun | str | Path, tools: Any, options: Mapping[str, Any]
+) -> RunRequest:
     """Return the request that goes on with a pended run: its calls first, then one answer, if nothing else is said.
+
+    A run that is still here keeps its ``output``; of a saved one nobody knows it, so it has to be passed again.
 
     Raises
     ------
     ValidationError
         For a tool that is missing or has changed, and for what :func:`request_from` refuses.
     """
+    pended = pended_from(value)
     if is_remote(pended.model) and options.get("model") is None and not session.knows(pended.model):
         raise ValidationError(
             f"The run was left on the server {pended.model}, which this session doesn't use. Resuming it sends the "
@@ -133,6 +141,7 @@ def resumed_from(session: Session, pended: PendedRun, tools: Any, options: Mappi
             "metadata": pended.metadata,
             "function_id": pended.function_id,
             "stop_when": step_count_is(2),
+            "output": value.request.output if hasattr(value, "request") else None,
             **pended.settings.model_dump(exclude_unset=True),
             **options,
             "tools": given,
@@ -173,6 +182,15 @@ def _included(value: Any) -> tuple[str, ...]:
     if strange is not None:
         raise ValidationError(f"include= can't name {strange!r}; it may name {', '.join(INCLUDABLE)}.", field="include")
     return names
+
+
+def _output(value: Any) -> OutputSpec | None:
+    """Return what the answer must be; what it takes to tell is imported only if something is asked."""
+    if value is None:
+        return None
+    from llmkit.output.declare import output_from
+
+    return output_from(value)
 
 
 def _mapping(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,11 +23,13 @@ def start_fields(request: RunRequest, resident: Resident, cancel: CancelToken) -
     said = [message.text for message in request.messages if message.role == "user"]
     copied = (
         "run_id session_id model messages settings stream metadata tools tool_choice active_tools stop_when "
-        "provider_options include function_id context"
+        "provider_options include function_id context output seed beginning "
+        "functions"
     )
     return {
         **{name: getattr(request, name) for name in copied.split()},
         "engine": resident.engine_name,
+        "revision": resident.revision,
         "note": resident.note,
         "system": next((message.text for message in request.messages if message.role == "system"), None),
         "prompt": said[-1] if said else "",
@@ -38,12 +40,13 @@ def start_fields(request: RunRequest, resident: Resident, cancel: CancelToken) -
 
 def step_fields(plan: StepPlan, request: RunRequest, resident: Resident, steps: Sequence[StepResult]) -> dict[str, Any]:
     """Return the fields of a step's :class:`llmkit.events.StepStart`."""
-    copied = ("messages", "settings", "tools", "tool_choice", "active_tools", "context")
+    copied = ("messages", "settings", "tools", "tool_choice", "active_tools", "output", "context")
     return {
         **{name: getattr(plan, name) for name in copied},
         "step": plan.number,
         "model": resident.name,
         "engine": resident.engine_name,
+        "build": resident.build,
         "steps": steps,
         "function_id": request.function_id,
         "metadata": request.metadata,

@@ -168,6 +168,12 @@ class NamedCaches:
             return there
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names that runs of this session used."""
+        with self._lock:
+            return tuple(sorted(self._ids))
+
+    @property
     def frame(self) -> pd.DataFrame:
         """The caches, a row each: name, tokens, size in bytes, whether saved and pinned."""
         import pandas as pd

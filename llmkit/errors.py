@@ -24,7 +24,7 @@
     │   ├── ToolDenied           it was denied, or nobody could be asked
     │   └── ApprovalPending      it still waits for a decision
     ├── ToolCallRepairError      a ``repair`` function failed
-    ├── OutputError              text that isn't the structured output asked for; in ``llmkit.output.failure``
+    ├── OutputError              text that isn't the structured output asked for
     ├── SessionClosed
     └── LedgerError              the ledger can't be opened or is from a newer version
 

@@ -6,7 +6,7 @@ feeds those. The kinds, in the order they come::
     start · load · queue · step-start · retry · note · prefill · (reasoning-start · reasoning-delta… · reasoning-end)
     · (text-start · text-delta… · text-end) · tokens
     · (tool-input-start · tool-input-delta… · tool-input-end · tool-call or tool-call-error)
-    · approval-rules · approval-request · approval-decision
+    · response-done · approval-rules · approval-request · approval-decision
     · (tool-start · tool-preliminary-result… · tool-result or tool-error) or tool-denied
     · step-finish · one of: finish, abort, error
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from llmkit.approval.rules import Rule
     from llmkit.engines.decoder import Token
     from llmkit.messages import Message
+    from llmkit.output.failure import OutputError
+    from llmkit.output.spec import OutputSpec
+    from llmkit.responses.response import ModelResponse
     from llmkit.results import Stats, StepResult, Usage
     from llmkit.settings import FinishReason
     from llmkit.stopping import StopCondition
@@ -103,8 +106,8 @@ class Start(Event):
         For remote engines; those that may hold a key are masked.
     provider_options : dict
         For remote engines.
-    output : Any
-        The structured output that is asked for.
+    output : OutputSpec, optional
+        What the answer must be; ``None`` if it is free.
     cancel : CancelToken
         Throwing it cancels the run.
     include : tuple of str
@@ -113,6 +116,14 @@ class Start(Event):
         The caller's name for what this run does.
     context : Any
         The caller's own, for tools and callbacks.
+    seed : int, optional
+        The seed that is used: the settings' own, or one drawn for this run.
+    revision : str, optional
+        Which weights the model's name stands for, where that is known.
+    beginning : tuple of Token
+        Tokens that the first answer begins with: a branch of another run.
+    functions : tuple of str
+        The caller's own that change steps or calls: ``prepare_step`` and ``repair``, in words.
     """
 
     type: ClassVar[str] = "start"
@@ -133,11 +144,15 @@ class Start(Event):
     stop_when: tuple[StopCondition, ...] = ()
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     provider_options: dict[str, Any] = field(default_factory=dict)
-    output: Any = None
+    output: OutputSpec | None = None
     cancel: CancelToken = field(default_factory=CancelToken, repr=False)
     include: tuple[str, ...] = ()
     function_id: str | None = None
     context: Any = None
+    seed: int | None = None
+    revision: str | None = None
+    beginning: tuple[Token, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,21 +209,27 @@ class StepStart(Event):
         Whether the model may, must or must not call.
     active_tools : tuple of str, optional
         The names of the tools offered in this step, ``None`` for all.
+    output : OutputSpec, optional
+        What the answer must be.
     steps : sequence of StepResult
         The steps before.
     function_id, metadata, context
         The caller's own.
+    build : str, optional
+        The engine's version.
     """
 
     type: ClassVar[str] = "step-start"
     step: int
     model: str = ""
     engine: str = ""
+    build: str | None = None
     messages: Sequence[Message] = ()
     settings: Settings = field(default_factory=Settings)
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = AUTO
     active_tools: tuple[str, ...] | None = None
+    output: OutputSpec | None = None
     steps: Sequence[StepResult] = field(default=(), repr=False)
     function_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -353,6 +374,15 @@ class ToolCallFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseDone(Event):
+    """The model's answer is whole; its calls may still wait or run."""
+
+    type: ClassVar[str] = "response-done"
+    step: int
+    response: ModelResponse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RulesChanged(Event):
     """These rules are in force from now on, the first that fits decides."""
 
@@ -483,9 +513,19 @@ class End(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish(End):
-    """The run is done."""
+    """The run is done.
+
+    Parameters
+    ----------
+    output : Any
+        The value that was asked for with ``output=``; the text if nothing was, ``None`` if the answer doesn't fit.
+    output_error : OutputError, optional
+        Why it doesn't fit.
+    """
 
     type: ClassVar[str] = "finish"
+    output: Any = None
+    output_error: OutputError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from llmkit.lifecycle import Lifecycle
     from llmkit.log import EventLog
     from llmkit.messages import Message
+    from llmkit.output.settled import Settled
     from llmkit.request import RunRequest
     from llmkit.resident import Resident
     from llmkit.results import StepResult
@@ -96,6 +97,7 @@ class StepLoop:
         self._began = time.perf_counter()
         self._load_time: float | None = None
         self._stop_reason = ""
+        self._output: Settled | None = None
 
     async def run(self) -> None:
         """Run to the end; every ending is an event, none an exception."""
@@ -117,7 +119,12 @@ class StepLoop:
             await self._end_failed(_unexpected(error))
         else:
             last = self._steps[-1]
-            await self._end(events.Finish, finish_reason=last.finish_reason, raw_finish_reason=last.raw_finish_reason)
+            await self._end(
+                events.Finish,
+                finish_reason=last.finish_reason,
+                raw_finish_reason=last.raw_finish_reason,
+                **self._answered(last),
+            )
 
     def _listen(self) -> None:
         """Follow the run's own events, and everything that ends it early."""
@@ -160,6 +167,7 @@ class StepLoop:
             request.tool_choice,
             request.active_tools,
             self._context,
+            request.output,
         )
         plan = await prepared(plan, request.prepare_step, Prefix(self._steps))
         self._context = plan.context
@@ -177,8 +185,10 @@ class StepLoop:
             await self._lifecycle.heard()
             self._deadlines.start("step")
             await self._answering.answer(engine, step)
+        step.respond()
         outcome = await self._outcome(step, begins_at)
         self._deadlines.stop("step")
+        await self._settle_output(step)
         self._foresee(step, outcome, engine.info.context_length)
         result = step.result(
             engine.info,
@@ -210,6 +220,28 @@ class StepLoop:
         if result.finish_reason == "length":
             return "the answer was cut off"
         return failing_again(self._steps) or await met(self.request.stop_when, Prefix(self._steps))
+
+    async def _settle_output(self, step: Step) -> None:
+        """Make a value of the answer, once it is whole; say so if it can't be done."""
+        spec, done = step.plan.output, step.done
+        called = step.calls or step.call_errors
+        if spec is None or called or done is None or done.reason in {"cancelled", "error"}:
+            return
+        from llmkit.output.settled import settled
+
+        # In a thread: what it takes to check may have to be imported, and validators are the user's own.
+        self._output = await self.cancel.guard(in_thread(settled, spec, step.text, done.reason))
+        if self._output.error is not None:
+            step.note(self._output.error.message)
+
+    def _answered(self, last: StepResult) -> dict[str, Any]:
+        """Return what the last event tells of the output."""
+        if self.request.output is None:
+            return {"output": last.text}
+        from llmkit.output.settled import unanswered
+
+        found = self._output or unanswered(last.text, last.finish_reason)
+        return {"output": found.value, "output_error": found.error}
 
     def _foresee(self, step: Step, outcome: Outcome, limit: int | None) -> None:
         """Warn before the conversation outgrows the model's context."""

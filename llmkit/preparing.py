@@ -13,6 +13,7 @@ from llmkit.tools.choice import AUTO, ToolChoice, active_from, choice_from
 
 if TYPE_CHECKING:
     from llmkit.messages import Message
+    from llmkit.output.spec import OutputSpec
     from llmkit.results import StepResult
     from llmkit.settings import Settings
     from llmkit.tools.tool import Tool
@@ -44,6 +45,8 @@ class StepPlan:
         The names of those offered in this step; ``None`` for all.
     context : Any
         The user's own.
+    output : OutputSpec, optional
+        What the answer must be.
     """
 
     number: int
@@ -54,6 +57,7 @@ class StepPlan:
     tool_choice: ToolChoice = AUTO
     active_tools: tuple[str, ...] | None = None
     context: Any = None
+    output: OutputSpec | None = None
 
     @property
     def offered(self) -> tuple[Tool, ...]:

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmkit.settings import Settings
-from llmkit.stopping import ONE_STEP
+from llmkit.stopping import ONE_STEP, words_for
 from llmkit.tools.choice import AUTO, ToolChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmkit.approval.policy import ApprovalPolicy
+    from llmkit.engines.decoder import Token
     from llmkit.lifecycle import Callback
     from llmkit.messages import Message
+    from llmkit.output.spec import OutputSpec
     from llmkit.preparing import PrepareStep
     from llmkit.stopping import StopCondition
     from llmkit.tools.calls import ToolCall
@@ -73,6 +75,10 @@ class RunRequest:
         Which bulky parts steps' results keep, of :data:`INCLUDABLE`.
     resumed : tuple of ToolCall
         Calls of the conversation that a pended run left open.
+    output : OutputSpec, optional
+        What the answer must be.
+    beginning : tuple of Token
+        Tokens that the first answer begins with: a branch of another run.
     """
 
     run_id: str
@@ -99,3 +105,11 @@ class RunRequest:
     provider_options: dict[str, Any] = field(default_factory=dict)
     include: tuple[str, ...] = INCLUDABLE
     resumed: tuple[ToolCall, ...] = ()
+    output: OutputSpec | None = None
+    beginning: tuple[Token, ...] = ()
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The caller's own functions that change steps or calls, in words."""
+        given = {"prepare_step": self.prepare_step, "repair": self.repair}
+        return tuple(f"{name}={words_for(each)}" for name, each in given.items() if each is not None)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from llmkit.admission import Admission
 from llmkit.background import in_thread, loop_thread
 from llmkit.engines.choice import choose, load_decoder
-from llmkit.errors import SessionClosed
+from llmkit.errors import SessionClosed, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmkit.caches import NamedCaches
     from llmkit.engines.base import Engine, EngineInfo
     from llmkit.engines.decoder import Decoder
     from llmkit.engines.scripted import Scripted
@@ -45,6 +47,9 @@ class Source(Protocol):
     engine_name: str
     reason: str
     note: str
+
+    def revision(self) -> str | None:
+        """Return which weights the name stands for, where that is known; reads a little of the disk."""
 
     def load(self, tell: Listener, closed: Callable[[], bool]) -> Engine:
         """Return the loaded engine; blocks."""
@@ -89,6 +94,12 @@ class ModelSource:
         self.engine_name = self._choice.engine
         self.reason = self._choice.reason
         self.note = self._choice.reason if self._choice.fallback else ""
+
+    def revision(self) -> str | None:
+        """Return which weights the name stands for, where that is known; reads a little of the disk."""
+        from llmkit.models.revision import revision_of
+
+        return revision_of(self._spec)
 
     def load(self, tell: Listener, closed: Callable[[], bool]) -> Engine:
         """Return the loaded engine; blocks."""
@@ -139,6 +150,10 @@ class ScriptSource:
         self._script = script
         self._dialect = dialect
 
+    def revision(self) -> str | None:
+        """Return ``None``: scripts have none."""
+        return None
+
     def load(self, tell: Listener, closed: Callable[[], bool]) -> Engine:  # noqa: ARG002 - there is nothing to wait for
         """Return the engine."""
         from llmkit.engines.scripted import ScriptedDecoder
@@ -183,6 +198,7 @@ class Resident:
         self.admission = Admission(places, queue_limit=queue_limit, queue_timeout=queue_timeout)
         self._state: State = "new"
         self.load_time: float | None = None
+        self.build: str | None = None
         self._source = source
         self._engine: Engine | None = None
         self._listeners: list[Listener] = []
@@ -197,6 +213,19 @@ class Resident:
     def info(self) -> EngineInfo | None:
         """What is known of the loaded model; ``None`` while it isn't."""
         return self._engine.info if self._engine is not None else None
+
+    @property
+    def caches(self) -> NamedCaches | None:
+        """The loaded model's named KV caches; ``None`` while it isn't loaded, and where a server keeps them."""
+        try:
+            return self._engine.caches if self._engine is not None else None
+        except ValidationError:  # a server's: it keeps its own
+            return None
+
+    @cached_property
+    def revision(self) -> str | None:
+        """Which weights the name stands for, where that is known."""
+        return self._source.revision()
 
     def renewed(self) -> Resident:
         """Return a resident for the same model that isn't loaded yet."""
@@ -259,6 +288,7 @@ class Resident:
         self._engine = engine
         self.admission.places = min(self.admission.places, engine.info.slots)
         self.load_time = time.perf_counter() - began
+        self.build = engine.info.build
         self._state = "ready"
         return engine
 

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
     from llmkit.approval.request import ApprovalRequest
     from llmkit.engines.decoder import Token
-    from llmkit.events import End
+    from llmkit.events import Finish
     from llmkit.messages import Message
+    from llmkit.output.failure import OutputError
     from llmkit.preparing import StepPlan
+    from llmkit.responses.response import ModelResponse
     from llmkit.settings import FinishReason
     from llmkit.tools.calls import ToolCall, ToolCallError
     from llmkit.tools.results import ToolResult
@@ -175,12 +177,15 @@ class Response:
         The model that answered.
     messages : tuple of Message
         What the answer adds to the conversation.
+    provider_data : dict
+        What the engine told besides.
     """
 
     id: str
     timestamp: float
     model_id: str
     messages: tuple[Message, ...] = ()
+    provider_data: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +268,14 @@ class StepResult:
     metadata: dict[str, Any] = field(default_factory=dict)
     context: Any = None
 
+    @property
+    def model_response(self) -> ModelResponse:
+        """The answer as openai-agents-js tells it: items, usage, provider data."""
+        from llmkit.responses.answered import model_response
+
+        response = self.response
+        return model_response(response.id, self.content, self.usage, self.finish_reason, response.provider_data)
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -287,9 +300,10 @@ class Result:
     finish_reason : str
         Why it ended.
     output : Any
-        The structured output; without ``output=`` the text.
-    response : Response
-        The last step's.
+        What was asked for with ``output=``, as a value of its type; without, the text. Reading it raises
+        :class:`llmkit.OutputError` if the answer doesn't fit.
+    response : ModelResponse
+        The last step's answer as openai-agents-js tells it.
     messages : tuple of Message
         The whole conversation, the answer included.
     stop_reason : str
@@ -304,23 +318,43 @@ class Result:
     total_usage: Usage
     stats: Stats | None
     finish_reason: FinishReason
-    output: Any
-    response: Response
+    response: ModelResponse
     messages: tuple[Message, ...]
     tool_results: tuple[ToolResult, ...] = ()
     pending_approvals: tuple[ApprovalRequest, ...] = ()
     stop_reason: str = ""
+    output_value: Any = field(default=None, repr=False)
+    output_error: OutputError | None = field(default=None, repr=False)
+
+    @property
+    def output(self) -> Any:
+        """What was asked for with ``output=``; without, the text.
+
+        Raises
+        ------
+        OutputError
+            If the answer doesn't fit: cut off by ``max_output_tokens``, stopped by a filter, …. Carries the text and
+            the finish reason.
+        """
+        if self.output_error is not None:
+            raise self.output_error
+        return self.output_value
 
     def __str__(self) -> str:
         return self.text
 
+    def _repr_html_(self) -> str:
+        from llmkit.notebook.displays.result import html
 
-def result_from(end: End, messages: Sequence[Message]) -> Result:
+        return html(self)
+
+
+def result_from(end: Finish, messages: Sequence[Message]) -> Result:
     """Return the settled values that a run's last event tells.
 
     Parameters
     ----------
-    end : End
+    end : Finish
         The event that ended the run; it has at least one step.
     messages : sequence of Message
         The conversation that was asked.
@@ -336,10 +370,11 @@ def result_from(end: End, messages: Sequence[Message]) -> Result:
         total_usage=end.usage,
         stats=end.stats,
         finish_reason=end.finish_reason,
-        output=end.text,
-        response=last.response,
+        response=last.model_response,
         messages=(*messages, *added),
         tool_results=end.tool_results,
         pending_approvals=end.pending_approvals,
         stop_reason=end.stop_reason,
+        output_value=end.output,
+        output_error=end.output_error,
     )

@@ -6,6 +6,7 @@ import atexit
 import os
 import secrets
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -13,7 +14,7 @@ from llmkit import waiting
 from llmkit.approval.gate import Gate
 from llmkit.approval.policy import policy_from
 from llmkit.approval.rules import RuleBook, SessionRules
-from llmkit.asking import pended_from, request_from, resumed_from
+from llmkit.asking import request_from, resumed_from
 from llmkit.background import loop_thread
 from llmkit.cancellation import CancelToken
 from llmkit.errors import Error, SessionClosed, ValidationError
@@ -27,6 +28,7 @@ from llmkit.records.ledger import Ledger
 from llmkit.residents import Residents
 from llmkit.run import Run
 from llmkit.settings import Settings, settings_from
+from llmkit.studies import Studies
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from llmkit.tracing.otel import Telemetry
 
 
-class Session:
+class Session(Studies):
     """What is resident in the kernel: models, their runs, and the record of all of it.
 
     Parameters
@@ -127,6 +129,7 @@ class Session:
         callbacks, settings = callbacks_in(settings)
         _check_positive(concurrency=concurrency, context_length=context_length, queue_timeout=queue_timeout)
         self.id = secrets.token_hex(6)
+        self.start_time = time.time()
         self.system = system
         self.profiling = profiling
         self.settings: Settings = settings_from(settings)
@@ -167,6 +170,7 @@ class Session:
         cache: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         show: bool | None = None,
+        output: Any = None,
         tools: Any = None,
         tool_choice: Any = None,
         active_tools: Sequence[str] | None = None,
@@ -202,6 +206,10 @@ class Session:
         show : bool, optional
             Whether to show the run now, in place of the session's choice. With ``False`` nobody can be asked about its
             tool calls.
+        output : type, dict, Output or re.Pattern, optional
+            What the answer must be: a pydantic model, dataclass, TypedDict or other type; a JSON schema; a compiled
+            regular expression; or what :class:`llmkit.Output` makes, such as ``Output.array(Person)``. Local models
+            are bound to it while they decode; ``run.output`` is its value.
         tools : sequence, optional
             What the model may call: typed functions, what :func:`llmkit.tool` makes, pydantic models, JSON schemas.
         tool_choice : str, tool or mapping, optional
@@ -253,6 +261,7 @@ class Session:
             "profiling": profiling,
             "cache": cache,
             "metadata": metadata,
+            "output": output,
             "tools": tools,
             "tool_choice": tool_choice,
             "active_tools": active_tools,
@@ -296,7 +305,7 @@ class Session:
             For a JSON text that can't be read or is of another version, for a tool that is missing or has changed,
             and for arguments that don't fit any more.
         """
-        return self.start(resumed_from(self, pended_from(pended), tools, options), show=show)
+        return self.start(resumed_from(self, pended, tools, options), show=show)
 
     def cancel(self, run_id: str | None = None, *, model: str | Path | Remote | None = None) -> int:
         """Cancel a run by its id, all runs of a model, or with neither all runs.
@@ -403,6 +412,21 @@ class Session:
         return self._ledger.approvals(session_id=self.id)
 
     @property
+    def shows(self) -> bool | None:
+        """Whether runs show themselves when they are made; ``None``: wherever there is a place for it."""
+        return self._show
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where its runs are recorded."""
+        return self._ledger
+
+    @property
+    def votes(self) -> pd.DataFrame:
+        """The votes on this session's comparisons, a row each."""
+        return self._ledger.votes(session_id=self.id)
+
+    @property
     def profile(self) -> pd.DataFrame:
         """Count, min, max, mean, sum and last of every stat of this session's runs."""
         from llmkit.records.frames import aggregate
@@ -441,10 +465,33 @@ class Session:
         lines = [f"<Session {self.id} · {len(self._active)} running>", *(f"  {resident}" for resident in residents)]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from llmkit.notebook.displays.session import html
+
+        return html(self, self._residents.all(), tuple(self._active.values()))
+
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def start(self, request: RunRequest, *, show: bool | None = None) -> Run:
+    def start(
+        self,
+        request: RunRequest,
+        *,
+        show: bool | None = None,
+        shown: bool = False,
+        residents: Callable[[Any], Resident] | None = None,
+    ) -> Run:
         """Start a run that was asked for in all detail; :meth:`complete` is the simple way.
+
+        Parameters
+        ----------
+        request : RunRequest
+            What is asked.
+        show : bool, optional
+            Whether to show the run now, in place of the session's choice.
+        shown : bool
+            Whether a view of the caller's shows the run, and asks about its tool calls.
+        residents : Callable, optional
+            Returns the model of a name as this run is to see it; by default as it is.
 
         Raises
         ------
@@ -459,11 +506,11 @@ class Session:
         show = self._show if show is None else show
 
         def audience() -> bool:
-            return show is not False and here.audience()
+            return (shown or show is not False) and here.audience()
 
         gate = Gate(tell=log.emit, rules=rules, policy=policy, audience=audience, heard=lifecycle.heard)
         desk = Invocations(gate, log, cancel, lifecycle.heard, echo=not audience())
-        run = Run(request, log, cancel, gate, lifecycle)
+        run = Run(request, log, cancel, gate, lifecycle, self)
         with self._lock:
             if self._closed.is_set():
                 raise SessionClosed("The session was closed. Make a new one: llmkit.Session().")
@@ -471,7 +518,8 @@ class Session:
         log.subscribe(self._ledger.recorder())
         if self._telemetry is not None:
             log.subscribe(self._telemetry.recorder())
-        loop = StepLoop(request, self._residents.get, log, cancel, desk, lifecycle, on_end=lambda: self._forget(run))
+        models = residents or self._residents.get
+        loop = StepLoop(request, models, log, cancel, desk, lifecycle, on_end=lambda: self._forget(run))
         loop_thread().start(loop.run)
         if show is not False:
             here.show(run, asked=show is True)
@@ -531,6 +579,11 @@ def _result_of(future: concurrent.futures.Future[Engine]) -> Engine:
 
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def open_sessions() -> tuple[Session, ...]:
+    """Return the sessions of this process that aren't closed."""
+    return tuple(_open_sessions)
 
 
 @atexit.register

@@ -20,6 +20,11 @@ Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
+    def _repr_html_(self) -> str:
+        from llmkit.notebook.displays.settings import html
+
+        return html(self)
+
 
 class Timeouts(_Strict):
     """Time limits, in seconds; ``None`` is no limit.

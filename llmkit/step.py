@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from llmkit import events
 from llmkit.engines.base import (
+    Begun,
     CallDelta,
     CallRead,
     CallStart,
@@ -129,6 +130,11 @@ class Step:
         return tuple(self._calls)
 
     @property
+    def call_errors(self) -> tuple[ToolCallError, ...]:
+        """What was meant as a call so far and is none."""
+        return tuple(self._call_errors)
+
+    @property
     def silent(self) -> bool:
         """Whether nothing at all has come yet, so that the engine can be asked again."""
         return not (self.meter.started or self._content or self._raw)
@@ -147,6 +153,8 @@ class Step:
                 self._write("reasoning", text)
             case Decoded(tokens):
                 self._decoded(tokens)
+            case Begun(tokens):
+                self._keep(tokens)
             case Prefill(done, total, cached):
                 self.meter.prefill(delta)
                 self._log.emit(events.Prefill, step=self.number, done=done, total=total, cached=cached)
@@ -177,12 +185,22 @@ class Step:
         self._content.append(error)
         self._log.emit(events.ToolCallFailed, step=self.number, error=error)
 
+    def respond(self) -> None:
+        """Tell that the model's answer is whole, if it is."""
+        done = self.done
+        if done is None or done.reason in {"cancelled", "error"}:
+            return
+        from llmkit.responses.answered import model_response
+
+        content = tuple(_whole(part) for part in self._content)
+        response = model_response(
+            self._response_id(done), content, self.meter.usage(done), self._reason(done), self._provider_data(done)
+        )
+        self._log.emit(events.ResponseDone, step=self.number, response=response)
+
     def result(self, info: EngineInfo, outcome: Outcome, **known: Any) -> StepResult:
         """Return what the step came to; ``known`` are stats that only the loop knows."""
         done = self.done or Done("error")
-        reason: FinishReason = done.reason
-        if reason == "stop" and (self._calls or self._call_errors):
-            reason = "tool-calls"
         stats = self.meter.stats(
             done,
             tool_time=outcome.tool_time,
@@ -197,7 +215,7 @@ class Step:
             stats,
             self._messages(outcome.results),
             engine=info.engine,
-            finish_reason=reason,
+            finish_reason=self._reason(done),
             raw_finish_reason=done.raw_reason or done.reason,
             usage=self.meter.usage(done),
             raw_text=self._raw_text(done),
@@ -219,6 +237,8 @@ class Step:
     def _result(self, outcome: Outcome, stats: Stats, messages: tuple[Message, ...], **known: Any) -> StepResult:
         request, plan = self._request, self.plan
         model = str(plan.model)
+        done = self.done or Done("error")
+        response = Response(self._response_id(done), time.time(), model, messages, self._provider_data(done))
         return StepResult(
             step_number=self.number,
             model=model,
@@ -229,7 +249,7 @@ class Step:
             tool_call_errors=tuple(self._call_errors),
             tool_results=outcome.results,
             stats=stats if request.profiling else None,
-            response=Response(f"{request.run_id}-{self.number}", time.time(), model, messages),
+            response=response,
             tokens=tuple(self._tokens),
             warnings=tuple(self._notes),
             request=plan if "request" in request.include else None,
@@ -238,6 +258,16 @@ class Step:
             context=plan.context,
             **known,
         )
+
+    def _reason(self, done: Done) -> FinishReason:
+        return "tool-calls" if done.reason == "stop" and (self._calls or self._call_errors) else done.reason
+
+    def _response_id(self, done: Done) -> str:
+        return str(done.provider_data.get("id") or f"{self._request.run_id}-{self.number}")
+
+    def _provider_data(self, done: Done) -> dict[str, Any]:
+        told = {"model": str(self.plan.model), "finish_reason": done.raw_reason or done.reason}
+        return {**told, **done.provider_data}
 
     def _raw_text(self, done: Done) -> str:
         if "raw_text" not in self._request.include:
@@ -279,8 +309,10 @@ class Step:
 
     def _decoded(self, tokens: tuple[Token, ...]) -> None:
         self.meter.decoded(len(tokens))
-        if not tokens:
-            return
+        if tokens:
+            self._keep(tokens)
+
+    def _keep(self, tokens: tuple[Token, ...]) -> None:
         self._raw.extend(token.text for token in tokens)
         if self.plan.settings.logprobs is not None:
             self._tokens.extend(tokens)

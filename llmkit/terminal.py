@@ -1,5 +1,7 @@
 """Runs in a terminal: the text on stdout as it comes; a line for each tool call, then a line of stats, on stderr.
 
+JSON that was asked for comes at the end, indented: in the making it can't be.
+
 Model text is hostile here too: escape sequences could hide text, rewrite lines, or type for the user. They show as
 visible characters.
 """
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from llmkit import events
 from llmkit.notebook.call_state import SETTLED
+from llmkit.notebook.output_answer import Answer
 from llmkit.notebook.run_state import Change, RunState
 from llmkit.notebook.words import call_line, error_line, summary
 
@@ -102,13 +105,29 @@ class _Printed:
         self._pending: list[tuple[str, str]] = []
         self._ends_line = True
         self._load: TerminalLoad | None = None
+        self._held: list[str] = []
 
     def take(self, event: events.Event) -> None:
         """Take the run's next event."""
+        if isinstance(event, events.StepStart):
+            self._release()
         change = self._state.take(event)
-        self._pending += [("reasoning", change.reasoning), ("text", change.text)]
-        self._pending += [("call", line) for line in self._settled(change)]
+        self._pending.append(("reasoning", change.reasoning))
+        if self._state.awaits_json:
+            self._held.append(change.text)
+        else:
+            self._pending.append(("text", change.text))
+        settled = self._settled(change)
+        if settled or self._state.is_over:
+            self._release()
+        self._pending += [("call", line) for line in settled]
         self._show_load(event)
+
+    def _release(self) -> None:
+        """Let the step's answer be printed, which was held back as long as it wasn't whole."""
+        answer = Answer("json", "".join(self._held))
+        self._pending.append(("text", answer.written() if answer.is_json else answer.text))
+        self._held.clear()
 
     def print(self) -> bool:
         """Print what is new; return whether that was all of it."""
@@ -117,12 +136,12 @@ class _Printed:
             match kind:
                 case "text" if text:
                     self._ends_line = text.endswith("\n")
-                    _write(sys.stdout, printable(text))
+                    write(sys.stdout, printable(text))
                 case "reasoning" if text and sys.stderr.isatty():
-                    _write(sys.stderr, _dim(printable(text), sys.stderr))
+                    write(sys.stderr, _dim(printable(text), sys.stderr))
                 case "call":
                     self._end_line()
-                    _write(sys.stderr, _dim(text, sys.stderr) + "\n")
+                    write(sys.stderr, _dim(text, sys.stderr) + "\n")
         if self._state.is_over:
             self._print_end()
         return self._state.is_over
@@ -131,7 +150,7 @@ class _Printed:
         state = self._state.to_dict()
         self._end_line()
         lines = (line for line in (error_line(state), summary(state)) if line)
-        _write(sys.stderr, "".join(_dim(printable(line), sys.stderr) + "\n" for line in lines))
+        write(sys.stderr, "".join(_dim(printable(line), sys.stderr) + "\n" for line in lines))
 
     def _settled(self, change: Change) -> list[str]:
         """Return a line for each call that a change settled."""
@@ -140,7 +159,7 @@ class _Printed:
 
     def _end_line(self) -> None:
         if not self._ends_line:
-            _write(sys.stdout, "\n")
+            write(sys.stdout, "\n")
             self._ends_line = True
 
     def _show_load(self, event: events.Event) -> None:
@@ -158,7 +177,7 @@ def _dim(text: str, stream: TextIO) -> str:
     return f"{_DIM}{text}{_NORMAL}" if stream.isatty() else text
 
 
-def _write(stream: TextIO, text: str) -> None:
+def write(stream: TextIO, text: str) -> None:
     """Write as much of `text` as the stream's encoding has; a stream that is gone stops no run."""
     encoding = stream.encoding or "utf-8"
     try:

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
     from llmkit.caches import NamedCaches
     from llmkit.cancellation import CancelToken
+    from llmkit.engines.raw import RawPiece, RawRequest
+    from llmkit.engines.score import ScoreRequest
     from llmkit.messages import Message
+    from llmkit.output.spec import OutputSpec
     from llmkit.settings import Settings
     from llmkit.tools.tool import Tool
 
 __all__ = [
+    "Begun",
     "CallDelta",
     "CallRead",
     "CallStart",
@@ -61,6 +65,11 @@ class EngineRequest:
         Whether it may, must or must not; ``required`` and ``named`` bind.
     headers, provider_options : dict
         For servers.
+    output : OutputSpec, optional
+        What the answer must be; with tools, what it must be where it calls none.
+    beginning : tuple of Token
+        Tokens that the answer begins with, decoded before: it goes on from there. They come again as
+        :class:`Begun`, and in the texts.
     """
 
     id: str
@@ -72,6 +81,8 @@ class EngineRequest:
     tool_choice: ToolChoice = AUTO
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     provider_options: dict[str, Any] = field(default_factory=dict)
+    output: OutputSpec | None = None
+    beginning: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +158,13 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """The tokens that the answer begins with, as it was asked to; nothing was decoded for them now."""
+
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something asked for that can't be done, in words for a person."""
 
@@ -154,7 +172,7 @@ class Note:
 
 
 Delta: TypeAlias = (
-    Prefill | Decoded | TextPiece | ReasoningPiece | CallStart | CallDelta | CallRead | CallUnread | Note | Done
+    Prefill | Begun | Decoded | TextPiece | ReasoningPiece | CallStart | CallDelta | CallRead | CallUnread | Note | Done
 )
 
 
@@ -203,6 +221,30 @@ class Engine(Protocol):
         ------
         llmkit.errors.Error
             For a request that can't be answered.
+        """
+
+    def complete_raw(self, request: RawRequest, cancel: CancelToken) -> AsyncIterator[RawPiece]:
+        """Continue prompts as they are, without messages.
+
+        Each continuation ends with a :class:`Done` of its own; the last piece is the ``Done`` of all, with the counts.
+
+        Raises
+        ------
+        llmkit.errors.Error
+            For a request that can't be answered.
+        """
+
+    async def score(self, request: ScoreRequest, cancel: CancelToken) -> tuple[Token, ...]:
+        """Return the tokens of a given text with their log-probabilities; nothing is drawn.
+
+        The first token has none if nothing comes before it.
+
+        Raises
+        ------
+        llmkit.cancellation.Stopped
+            When ``cancel`` is thrown.
+        llmkit.errors.Error
+            For a text that can't be scored, or an engine that can't.
         """
 
     def close(self) -> None:

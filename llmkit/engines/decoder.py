@@ -7,7 +7,7 @@ A decoder holds one model. It knows nothing of messages, templates, tools or run
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +49,11 @@ class DecodeRequest:
         ``None``: none. k: the log-probability of every token (before sampling) and its k likeliest alternatives.
     reuse_prefix : bool
         Whether keys and values of earlier requests with the same prefix may be used.
+    lenient : bool
+        Whether an answer that doesn't fit the grammar is for the caller to judge. A script can't be bound, and then
+        says what is written in it.
+    begun : int
+        So many of the prompt's last tokens are the beginning of the answer: the grammar has taken them already.
     special : bool
         Whether control tokens (``<|im_end|>``, ``[TOOL_CALLS]``) show as text in ``Token.text``. The token that ends
         the generation never does.
@@ -63,6 +68,8 @@ class DecodeRequest:
     logprobs: int | None = None
     reuse_prefix: bool = True
     special: bool = False
+    lenient: bool = False
+    begun: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,8 @@ class Done:
         Seconds, as the engine measured them.
     error : Exception, optional
         An :class:`llmkit.errors.Error` with ``reason="error"``.
+    provider_data : dict
+        What a server told besides, such as its id for the answer.
     """
 
     reason: Literal["stop", "length", "cancelled", "error", "content-filter", "other"]
@@ -145,6 +154,7 @@ class Done:
     prefill_time: float | None = None
     decode_time: float | None = None
     error: Exception | None = None
+    provider_data: dict[str, Any] = field(default_factory=dict)
 
 
 Report: TypeAlias = Prefill | Tokens | Done

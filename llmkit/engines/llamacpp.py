@@ -258,6 +258,12 @@ class LlamaCppDecoder:
             )
         if request.id in self._reports:
             return EngineError(f"A request {request.id!r} is running already. Give each its own id.")
+        if request.grammar is not None and request.begun:
+            return ValidationError(
+                "llama.cpp can't go on in the midst of an answer that is bound to a form (output=, or a tool that must "
+                "be called): it begins each grammar at its start. Use engine='mlx', or branch a run that isn't bound.",
+                field="beginning",
+            )
         wrong = next((id_ for id_ in request.prompt if not 0 <= id_ < self._info.vocabulary_size), None)
         if wrong is not None or not request.prompt:
             return ValidationError(f"{wrong} is no token id of this model.", field="prompt")

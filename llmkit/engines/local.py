@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmkit.background import in_thread
 from llmkit.caches import NamedCaches, caches_folder
 from llmkit.engines.base import (
+    Begun,
     CallDelta,
     CallRead,
     CallStart,
@@ -22,6 +24,7 @@ from llmkit.engines.base import (
     TextPiece,
 )
 from llmkit.engines.decoder import DecodeRequest, Done, Prefill, Report, Sampling, Token, Tokens
+from llmkit.engines.local_beginning import Beginning, go_on
 from llmkit.engines.thinking import decode_within_budget
 from llmkit.prompting.call_ids import call_id
 from llmkit.prompting.prompt import Prompting
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 
     from llmkit.cancellation import CancelToken
     from llmkit.engines.decoder import Decoder
+    from llmkit.engines.raw import RawPiece, RawRequest
+    from llmkit.engines.score import ScoreRequest
     from llmkit.prompting.prompt import Prompt
     from llmkit.settings import Settings
     from llmkit.tools.dialects.base import Dialect, Part
@@ -80,8 +85,13 @@ class LocalEngine:
         for note in prompt.notes:
             yield Note(note)
         written = _Written(request.id, prompt, self.prompting)
-        async for report in self._reports(request, prompt, cancel, written):
+        beginning = await in_thread(self._beginning, request, prompt) if request.beginning else None
+        async for report in self._reports(request, prompt, beginning, cancel, written):
             match report:
+                case Begun(tokens):
+                    yield report
+                    for delta in written.begin(tokens):
+                        yield delta
                 case Tokens(tokens):
                     yield Decoded(tokens)
                     for token in tokens:
@@ -92,9 +102,23 @@ class LocalEngine:
                         yield delta
                     if request.cache is not None and report.reason in {"stop", "length"}:
                         await in_thread(self.caches.extended, request.cache, (*prompt.ids, *written.ids))
-                    yield replace(report, reasoning_tokens=written.reasoning_tokens)
+                    yield replace(report, reasoning_tokens=written.reasoning_tokens - written.begun_reasoning)
                 case Prefill():
                     yield report
+
+    async def complete_raw(self, request: RawRequest, cancel: CancelToken) -> AsyncIterator[RawPiece]:
+        """Continue prompts as they are; see :meth:`llmkit.engines.base.Engine.complete_raw`."""
+        from llmkit.engines.local_raw import continued
+
+        async with aclosing(continued(self.decoder, self._decode, request, cancel)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def score(self, request: ScoreRequest, cancel: CancelToken) -> tuple[Token, ...]:
+        """Score a text; see :meth:`llmkit.engines.base.Engine.score`."""
+        from llmkit.engines.local_score import scored
+
+        return await scored(self.decoder, self.prompting, self._decode, request, cancel)
 
     def close(self) -> None:
         """End all requests and free the model; blocks. A second call does nothing."""
@@ -103,28 +127,56 @@ class LocalEngine:
     def _prepare(self, request: EngineRequest) -> Prompt:
         if request.cache is not None:
             self.caches.use(request.cache)
-        return self.prompting.prompt(request.messages, request.settings, request.tools, request.tool_choice)
+        return self.prompting.prompt(
+            request.messages, request.settings, request.tools, request.tool_choice, request.output
+        )
+
+    def _beginning(self, request: EngineRequest, prompt: Prompt) -> Beginning:
+        settings = request.settings
+        return Beginning(
+            self.decoder, prompt.ids, request.beginning, stop=settings.stop, limit=settings.max_output_tokens
+        )
 
     def _reports(
-        self, request: EngineRequest, prompt: Prompt, cancel: CancelToken, written: _Written
-    ) -> AsyncIterator[Report]:
+        self,
+        request: EngineRequest,
+        prompt: Prompt,
+        beginning: Beginning | None,
+        cancel: CancelToken,
+        written: _Written,
+    ) -> AsyncIterator[Report | Begun]:
         settings = request.settings
-        room = self.decoder.info.context_length - len(prompt.ids)
+        begun = () if beginning is None else beginning.ids
+        room = self.decoder.info.context_length - len(prompt.ids) - len(begun)
+        limit = None if settings.max_output_tokens is None else settings.max_output_tokens - len(begun)
         decode_request = DecodeRequest(
             id=request.id,
-            prompt=prompt.ids,
-            max_tokens=min(settings.max_output_tokens or room, room),
+            prompt=(*prompt.ids, *begun),
+            max_tokens=max(1, room if limit is None else min(limit, room)),
             sampling=sampling_from(settings, request.seed),
             stop=settings.stop,
             grammar=None if prompt.constraint is None else prompt.constraint.grammar,
             logprobs=settings.logprobs,
             special=prompt.special,
+            lenient=request.output is not None and not request.tool_choice.binds,
+            begun=len(begun),
         )
+        if beginning is None:
+            return self._decode_within_budget(settings, decode_request, prompt, cancel, written)
+        return go_on(
+            lambda enough: self._decode_within_budget(settings, decode_request, prompt, enough, written),
+            beginning,
+            cancel,
+        )
+
+    def _decode_within_budget(
+        self, settings: Settings, request: DecodeRequest, prompt: Prompt, cancel: CancelToken, written: _Written
+    ) -> AsyncIterator[Report]:
         if settings.reasoning_budget is None or self.prompting.markers is None:
-            return self._decode(decode_request, cancel)
+            return self._decode(request, cancel)
         return decode_within_budget(
             self._decode,
-            decode_request,
+            request,
             cancel,
             budget=settings.reasoning_budget,
             reasoning_tokens=lambda: written.reasoning_tokens if written.reasoning else 0,
@@ -163,6 +215,7 @@ class _Written:
     def __init__(self, request_id: str, prompt: Prompt, prompting: Prompting) -> None:
         self.ids: list[int] = []
         self.reasoning_tokens = 0
+        self.begun_reasoning = 0
         self._request_id = request_id
         self._prompting = prompting
         self._special = prompt.special
@@ -175,6 +228,20 @@ class _Written:
     def reasoning(self) -> bool:
         """Whether the model is reasoning now."""
         return self._splitter.reasoning
+
+    def begin(self, tokens: tuple[Token, ...]) -> list[Delta]:
+        """Take the tokens that the answer begins with; return what is certain by now, in few pieces."""
+        deltas: list[Delta] = []
+        for delta in (delta for token in tokens for delta in self.take(token)):
+            match deltas[-1:], delta:
+                case ([TextPiece(before)], TextPiece(text)):
+                    deltas[-1] = TextPiece(before + text)
+                case ([ReasoningPiece(before)], ReasoningPiece(text)):
+                    deltas[-1] = ReasoningPiece(before + text)
+                case _:
+                    deltas.append(delta)
+        self.begun_reasoning = self.reasoning_tokens
+        return deltas
 
     def take(self, token: Token) -> list[Delta]:
         """Take the next token; return what is certain by now."""

@@ -17,7 +17,7 @@ import weakref
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmkit.engines.decoder import DecodeRequest, DecoderInfo, Done
 from llmkit.engines.mlx_loop import DecodeLoop
@@ -28,8 +28,10 @@ from llmkit.errors import EngineError, Error, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from llmkit.engines.decoder import Report
+    from llmkit.engines.decoder import Report, Token
     from llmkit.engines.mlx_tokenizer import MLXTokenizer
+
+T = TypeVar("T")
 
 _PREFIX_BYTES = 2 * 2**30
 _PREFIX_SHARE = 0.1  # of the machine's memory, if that is less
@@ -112,6 +114,22 @@ class MLXDecoder:
         except EngineError as error:
             report(Done("error", raw_reason=type(error).__name__, error=error))
 
+    def score(
+        self, context: Sequence[int], ids: Sequence[int], alternatives: int, cancelled: Callable[[], bool]
+    ) -> list[Token]:
+        """Return the tokens ``ids`` after ``context`` with their log-probabilities, in one pass; blocks.
+
+        Other requests wait meanwhile.
+
+        Raises
+        ------
+        EngineError
+            The decoder is closed.
+        """
+        scored: Future[list[Token]] = Future()
+        self._thread.post(_Score(tuple(context), tuple(ids), alternatives, cancelled, scored))
+        return scored.result()
+
     def cancel(self, request_id: str) -> None:
         """Stop a request within a token, or within a chunk of its prompt; an unknown id is ignored."""
         with contextlib.suppress(EngineError):  # closed, or forked: nothing runs that could be cancelled
@@ -179,11 +197,20 @@ class _Load:
 
 
 @dataclass(frozen=True, slots=True)
+class _Score:
+    context: tuple[int, ...]
+    ids: tuple[int, ...]
+    alternatives: int
+    cancelled: Callable[[], bool]
+    result: Future[list[Token]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Close:
     pass
 
 
-_Message = _Start | _Cancel | _Load | _Close
+_Message = _Start | _Cancel | _Load | _Score | _Close
 
 
 class _DecodeThread:
@@ -270,7 +297,7 @@ class _DecodeThread:
                 self.loop.fail(error)
             self.memory = self.loop.memory
 
-    def _handle(self, message: _Start | _Cancel | _Load | None) -> None:
+    def _handle(self, message: _Start | _Cancel | _Load | _Score | None) -> None:
         match message:
             case None:
                 self.loop.step()
@@ -279,10 +306,9 @@ class _DecodeThread:
             case _Cancel(request_id):
                 self.loop.cancel(request_id)
             case _Load(path, result):
-                try:
-                    result.set_result(self.loop.load_prefix(path))
-                except Exception as error:  # noqa: BLE001 - it belongs to the one who asked
-                    result.set_exception(error)
+                _answer(result, lambda: self.loop.load_prefix(path))
+            case _Score(context, ids, alternatives, cancelled, scored):
+                _answer(scored, lambda: self.loop.score(context, ids, alternatives, cancelled))
 
     def _free(self) -> None:
         import gc
@@ -298,6 +324,13 @@ class _DecodeThread:
             mx.clear_cache()
         except Exception:  # the waiting `close` must not hang
             logger.exception("Freeing a model on MLX failed.")
+
+
+def _answer(result: Future[T], work: Callable[[], T]) -> None:
+    try:
+        result.set_result(work())
+    except Exception as error:  # noqa: BLE001 - it belongs to the one who asked
+        result.set_exception(error)
 
 
 def _prefix_bytes() -> int:

@@ -38,14 +38,16 @@ class GrammarMask:
         From :func:`grammar_tokenizer`.
     grammar : str
         A Lark grammar for llguidance.
+    begun : sequence of int
+        Tokens that the text has already.
 
     Raises
     ------
     ValidationError
-        The grammar doesn't compile.
+        The grammar doesn't compile, or rules out what was begun.
     """
 
-    def __init__(self, tokenizer: Any, grammar: str) -> None:
+    def __init__(self, tokenizer: Any, grammar: str, begun: Sequence[int] = ()) -> None:
         import mlx.core as mx
         import numpy as np
         from llguidance import LLMatcher
@@ -55,6 +57,12 @@ class GrammarMask:
         if self._matcher.is_error():
             raise ValidationError(
                 f"The grammar can't be used: {self._matcher.get_error()}. Simplify it.", field="grammar"
+            )
+        if begun and not self._matcher.consume_tokens(list(begun)):
+            raise ValidationError(
+                "The answer can't go on from there: its beginning doesn't fit what it is bound to (output=, or a tool "
+                "that must be called). Branch to a token that does.",
+                field="beginning",
             )
         self._words = allocate_token_bitmask(1, tokenizer.vocab_size)
         self._shifts = mx.array(np.arange(32, dtype=np.uint32))

@@ -13,18 +13,21 @@ from llmkit.engines.mlx_constraint import GrammarMask, grammar_tokenizer
 from llmkit.engines.mlx_prefix import PrefixCache
 from llmkit.engines.mlx_request import ActiveRequest, LogitsChain
 from llmkit.engines.mlx_sampling import make_penalties, make_sampler
+from llmkit.engines.mlx_score import PromptReader
 from llmkit.errors import ContextLengthError, EngineError, Error, ValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from llmkit.engines.decoder import DecodeRequest
+    from llmkit.engines.decoder import DecodeRequest, Token
     from llmkit.engines.mlx_model import LoadedModel
     from llmkit.engines.mlx_sampling import LogitsStep
 
 # Tokens of a prompt read in one step, for which a cancel may have to wait: about a second.
 _CHUNK_CPU = 16
 _CHUNK_ACCELERATED = 512
+_SCORED_CPU = 64
 _SHARED_PREFIX = 16  # tokens two prompts must share before one waits for the other's values to be copied
 
 
@@ -108,6 +111,14 @@ class DecodeLoop:
         """Write the keys and values of ``tokens``."""
         self._prefixes.save(tokens, cache, path)
 
+    def score(
+        self, context: Sequence[int], ids: Sequence[int], alternatives: int, cancelled: Callable[[], bool]
+    ) -> list[Token]:
+        """Return the tokens ``ids`` after ``context`` with their log-probabilities."""
+        read = PromptReader(self._loaded, self._prefixes)
+        chunk = _SCORED_CPU if self._loaded.device == "cpu" else _CHUNK_ACCELERATED
+        return read.tokens([*context, *ids], len(context), alternatives, chunk=chunk, cancelled=cancelled)
+
     def close(self) -> None:
         """End all requests and let go of the model."""
         for active in list(self._requests()):
@@ -187,7 +198,8 @@ class DecodeLoop:
             if self._grammar_tokenizer is None:
                 size = max(loaded.vocabulary_size, loaded.tokenizer.size)
                 self._grammar_tokenizer = grammar_tokenizer(loaded.tokenizer.source, size, loaded.end_ids)
-            steps.append(GrammarMask(self._grammar_tokenizer, request.grammar))
+            begun = request.prompt[len(request.prompt) - request.begun :]
+            steps.append(GrammarMask(self._grammar_tokenizer, request.grammar, begun))
         return steps
 
     def _prompt(self, active: ActiveRequest, response: Any) -> None:

@@ -65,13 +65,19 @@ class LogprobRecorder:
         """Return the log-probability of the oldest step's ``token`` and the ``count`` likeliest ids with theirs."""
         import numpy as np
 
-        row = np.array(self._rows.popleft())[0]
-        if not count:
-            return float(row[token]), []
-        count = min(count, len(row))
-        likeliest = np.argpartition(-row, count - 1)[:count]
-        ranked = likeliest[np.argsort(-row[likeliest], kind="stable")]
-        return float(row[token]), [(int(id_), float(row[id_])) for id_ in ranked]
+        return ranked(np.array(self._rows.popleft())[0], token, count)
+
+
+def ranked(row: Any, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:
+    """Return the log-probability of ``token`` in a row of all of them, and the ``count`` likeliest ids with theirs."""
+    import numpy as np
+
+    if not count:
+        return float(row[token]), []
+    count = min(count, len(row))
+    likeliest = np.argpartition(-row, count - 1)[:count]
+    order = likeliest[np.argsort(-row[likeliest], kind="stable")]
+    return float(row[token]), [(int(id_), float(row[id_])) for id_ in order]
 
 
 class ActiveRequest:

@@ -7,10 +7,11 @@ and prefix reuse are the real ones.
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -64,7 +65,8 @@ class Answer:
     Parameters
     ----------
     text : str or sequence of str
-        What is said, ``<think>…</think>`` and all. Of several texts the seed picks one, temperature 0 the first.
+        What is said, ``<think>…</think>`` and all. Of several texts the seed picks one, temperature 0 the first; each
+        is as likely as the others, which is where the tokens' log-probabilities come from.
     finish_reason : {"stop", "length"}
         How it ends.
     error : Error, optional
@@ -192,6 +194,28 @@ class ScriptedDecoder:
         """Return the text of ``ids``."""
         return "".join(self._texts[id_] for id_ in ids)
 
+    def score(
+        self,
+        context: Sequence[int],
+        ids: Sequence[int],
+        alternatives: int,
+        cancelled: Callable[[], bool],  # noqa: ARG002 - it takes no time
+    ) -> list[Token]:
+        """Return how likely the next answer's texts make ``ids``; what none of them says has a probability of 0.
+
+        Of a text that stands alone, the first token is the context: the longest end of it that begins an answer counts.
+        """
+        answer = self._script.take(self.detokenize(context))
+        texts = [self.tokenize(text, special=False) for text in answer.written]
+        ends = (list(context[len(context) - size :]) for size in range(len(context), 0, -1))
+        begun = next((end for end in ends if any(text[: len(end)] == end for text in texts)), [])
+        return [self._scored(id_, [*begun, *ids[:place]], texts, alternatives) for place, id_ in enumerate(ids)]
+
+    def _scored(self, id_: int, before: list[int], texts: list[list[int]], count: int) -> Token:
+        logprobs = likelihoods(texts, before)
+        ranked = tuple(Alternative(each, self.detokenize([each]), logprobs[each]) for each in list(logprobs)[:count])
+        return Token(id_, self.detokenize([id_]), logprobs.get(id_, -math.inf), ranked)
+
     def decode(self, request: DecodeRequest, report: Callable[[Report], None]) -> None:
         """Start a request and return at once."""
         cancelled = threading.Event()
@@ -281,6 +305,7 @@ class _Performance:
         self._report = report
         self._cancelled = cancelled
         self._stops = StopMatcher(request.stop)
+        self._likely: list[list[int]] = []
 
     def play(self) -> Done:
         request = self._request
@@ -289,17 +314,17 @@ class _Performance:
         cached = self._decoder.cached(request.prompt) if request.reuse_prefix else 0
         if not self._prefill(prompt, cached):
             return Done("cancelled", prompt_tokens=prompt, cached_tokens=cached, generated_tokens=0)
-        answer = self._script.take(self._decoder.detokenize(request.prompt))
-        text = self._text(answer)
-        if request.grammar is not None:
-            _check_fits(text, request.grammar)
-        ids = self._decoder.tokenize(text, special=False)
+        asked, begun = request.prompt[: prompt - request.begun], request.prompt[prompt - request.begun :]
+        answer = self._script.take(self._decoder.detokenize(asked))
+        ids = self._ids(answer, list(begun))
+        if request.grammar is not None and not request.lenient:
+            _check_fits(self._decoder.detokenize([*begun, *ids]), request.grammar)
         first = time.perf_counter()
         reason, tail, count = self._decode(ids, answer)
         self._decoder.remember((*request.prompt, *ids[:count]))
         error = answer.error if reason in {"stop", "length"} else None
         return Done(
-            "error" if error else reason,  # type: ignore[arg-type] # a script's finish reason is checked in _text
+            "error" if error else reason,  # type: ignore[arg-type] # a script's finish reason is checked in _ids
             raw_reason=reason,
             tail=tail,
             prompt_tokens=prompt,
@@ -310,11 +335,14 @@ class _Performance:
             error=error,
         )
 
-    def _text(self, answer: Answer) -> str:
+    def _ids(self, answer: Answer, begun: list[int]) -> list[int]:
+        """Return what is said: of the texts that begin as the answer does, what follows; else a whole text."""
         if answer.finish_reason not in {"stop", "length"}:
             raise ValidationError(f"A script ends with stop or length, not {answer.finish_reason!r}.", field="answers")
-        texts, sampling = answer.written, self._request.sampling
-        return texts[sampling.seed % len(texts) if sampling.temperature else 0]
+        sampling = self._request.sampling
+        texts = [self._decoder.tokenize(text, special=False) for text in answer.written]
+        self._likely = [ids[len(begun) :] for ids in texts if ids[: len(begun)] == begun] or texts
+        return self._likely[sampling.seed % len(self._likely) if sampling.temperature else 0]
 
     def _prefill(self, total: int, cached: int) -> bool:
         rate = self._script.prompt_tokens_per_second
@@ -332,22 +360,32 @@ class _Performance:
                 return "cancelled", self._stops.flush(), count
             if count == self._request.max_tokens:
                 return "length", self._stops.flush(), count
-            self._report(Tokens((self._token(id_),)))
+            self._report(Tokens((self._token(id_, ids[:count]),)))
             if self._stops.matched is not None:
                 return "stop", "", count + 1
         return answer.finish_reason, self._stops.flush(), len(ids)
 
-    def _token(self, id_: int) -> Token:
-        text = self._decoder.detokenize([id_])
-        shown = self._stops.feed(text)
+    def _token(self, id_: int, before: list[int]) -> Token:
+        shown = self._stops.feed(self._decoder.detokenize([id_]))
         if self._request.logprobs is None:
             return Token(id_, shown)
-        alternatives = (Alternative(id_, text, 0.0),) if self._request.logprobs else ()
-        return Token(id_, shown, 0.0, alternatives)
+        logprobs = likelihoods(self._likely, before)
+        alternatives = tuple(
+            Alternative(each, self._decoder.detokenize([each]), logprobs[each])
+            for each in list(logprobs)[: self._request.logprobs]
+        )
+        return Token(id_, shown, logprobs[id_], alternatives)
 
     def _pause(self, tokens: int, rate: float | None) -> bool:
         """Take the time of ``tokens`` at ``rate``; return whether the request was cancelled."""
         return self._cancelled.wait(tokens / rate) if rate else self._cancelled.is_set()
+
+
+def likelihoods(texts: Sequence[list[int]], before: list[int]) -> dict[int, float]:
+    """Return the log-probability of each token after ``before``, likeliest first, where each text is as likely."""
+    place = len(before)
+    counts = Counter(ids[place] for ids in texts if ids[:place] == before and len(ids) > place)
+    return {each: math.log(count / counts.total()) for each, count in counts.most_common()}
 
 
 def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:

@@ -72,6 +72,7 @@ async def decode_within_budget(
         prompt=(*request.prompt, *ids),
         max_tokens=max(1, request.max_tokens - len(ids)),
         grammar=grammar,
+        begun=0,
     )
     async for report in decode(rest, cancel):
         yield _joined(cut, report, len(ids)) if isinstance(report, Done) else report

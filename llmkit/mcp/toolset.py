@@ -179,13 +179,20 @@ class Toolset(Sequence["Tool"]):
 
     def __repr__(self) -> str:
         server = f"{self._server.name} {self._server.version}".strip()
-        state = ["closed"] if self._server.closed else [] if self._server.connected else ["connection lost"]
-        changed = ["the server's tools have changed: refresh()"] if self.changed else []
         count = f"{len(self)} tool{'' if len(self) == 1 else 's'}"
-        lines = [" · ".join([f"MCP server {shown(server)[1:-1]}", count, *state, *changed])]
+        lines = [" · ".join([f"MCP server {shown(server)[1:-1]}", count, *self._states()])]
         lines += [f"  {_line(each)}" for each in self._tools[:_MOST_SHOWN]]
         lines += [f"  … and {len(self) - _MOST_SHOWN} more"] if len(self) > _MOST_SHOWN else []
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from llmkit.notebook.displays.tool import toolset_html
+
+        return toolset_html(self, f"{self._server.name} {self._server.version}".strip(), *self._states())
+
+    def _states(self) -> list[str]:
+        state = ["closed"] if self._server.closed else [] if self._server.connected else ["connection lost"]
+        return [*state, *(["the server's tools have changed: refresh()"] if self.changed else [])]
 
     def _read(self) -> None:
         found = _wait_for(self._server.tools)

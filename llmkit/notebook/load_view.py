@@ -189,6 +189,11 @@ def bar(title: str, progress: dict[str, Any]) -> dict[str, str]:
     percentage = progress.get("percentage")
     share = "" if percentage is None else f"{percentage:.0f} %"
     words = joined(f"{verb} {title}", progress.get("file") or "", _megabytes(progress), share)
+    return picture(words, percentage)
+
+
+def picture(words: str, percentage: float | None) -> dict[str, str]:
+    """Return words with a bar below, faint where nobody knows how much is done, as a MIME bundle."""
     value = "" if percentage is None else f' aria-valuenow="{percentage:.0f}"'
     width = 100.0 if percentage is None else min(100.0, max(0.0, float(percentage)))
     faint = ";opacity:.35" if percentage is None else ""

@@ -1,6 +1,6 @@
 """Model text as HTML for saved notebooks. The text is hostile: no HTML of its own, no images, only web and mail links.
 
-The styles are inline, since GitHub strips style sheets; they repeat those of ``widgets/run/run.css``.
+The styles are inline, since GitHub strips style sheets; they repeat those of ``widgets/shared/markdown.css``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def html(text: str) -> str:
 
 @cache
 def parser() -> MarkdownIt:
-    """Return the Markdown parser, the twin of the one in ``widgets/run/markdown.ts``."""
+    """Return the Markdown parser, the twin of the one in ``widgets/shared/markdown.ts``."""
     from markdown_it import MarkdownIt
 
     class Parser(MarkdownIt):

@@ -14,6 +14,9 @@ The state is JSON; ``widgets/run/protocol.ts`` is the same thing in TypeScript::
     rate                              pieces per second while decoding
     stats                             of the whole run, with a ``summary`` in words; null until the end
     error                             {kind, code, message}, or null
+    output                            {kind, from} of the last step: what its answer must be, and where in the text
+                                      that begins, in UTF-16 units; null if it is free
+    output_error                      {kind, code, message} if the answer of a run that is done isn't that, or null
     finish_reason                     null until the end
 
 A change is JSON too: ``text`` and ``reasoning`` to append, fields to ``set``, and ``calls``, a list of
@@ -28,15 +31,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit import events
 from llmkit.notebook.call_state import CallEvent, CardChange, Cards
+from llmkit.notebook.output_answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmkit.errors import Error
+    from llmkit.output.spec import OutputSpec
     from llmkit.results import Stats
 
 Status = Literal[
     "starting", "loading", "queued", "prefill", "decoding", "approval", "tools", "done", "cancelled", "error"
 ]
+
+_BETWEEN = "\n\n"
+"""Stands between the texts of two steps."""
 
 RATE_INTERVAL = 0.5
 """Seconds between two rates: digits that change faster can't be read."""
@@ -101,6 +110,8 @@ class RunState:
             "rules": [],
             "stats": None,
             "error": None,
+            "output": None,
+            "output_error": None,
             "finish_reason": None,
         }
 
@@ -123,6 +134,12 @@ class RunState:
     def calls(self) -> list[dict[str, Any]]:
         """The cards of the tool calls so far."""
         return self._cards.to_list()
+
+    @property
+    def awaits_json(self) -> bool:
+        """Whether the step's answer must be JSON."""
+        asked = self._fields["output"]
+        return asked is not None and asked["kind"] in {"json", "array"}
 
     @property
     def is_over(self) -> bool:
@@ -162,9 +179,9 @@ class RunState:
                 change = Change(set=_phase("loading", load=load))
             case events.Queue(position=position):
                 change = Change(set=_phase("queued", queue_position=position))
-            case events.StepStart():
+            case events.StepStart(output=spec):
                 self._streamed = False
-                change = Change(set=_phase("prefill"))
+                change = Change(set=_phase("prefill", output=self._asked(spec)))
             case events.Prefill(done=done, total=total, cached=cached):
                 change = Change(set=_phase("prefill", prefill={"done": done, "total": total, "cached": cached}))
             case events.End():
@@ -183,9 +200,9 @@ class RunState:
             case events.ReasoningDelta(text=text):
                 change = Change(reasoning=text, set=self._decoding(event.time))
             case events.TextStart():
-                change = Change(text="\n\n" if self._text else "", set=_phase("decoding"))
+                change = Change(text=_BETWEEN if self._text else "", set=_phase("decoding"))
             case events.ReasoningStart():
-                change = Change(reasoning="\n\n" if self._reasoning else "", set=_phase("decoding"))
+                change = Change(reasoning=_BETWEEN if self._reasoning else "", set=_phase("decoding"))
         return change
 
     def _call(self, event: CallEvent) -> Change:
@@ -201,6 +218,12 @@ class RunState:
                 change.set = _phase("approval" if self._cards.has("pending") else "tools")
         return change
 
+    def _asked(self, spec: OutputSpec | None) -> dict[str, Any] | None:
+        """Return what a step's answer must be, and where it will begin."""
+        if spec is None:
+            return None
+        return {"kind": spec.kind, "from": self._length + (len(_BETWEEN) if self._text else 0)}
+
     def _decoding(self, time: float) -> dict[str, Any]:
         rate = self._rate.after_piece(time)
         return _phase("decoding") | ({} if rate is None else {"rate": rate})
@@ -208,27 +231,36 @@ class RunState:
     def _end(self, event: events.End) -> Change:
         change = Change(set=_phase(_ending(event), finish_reason=event.finish_reason, stats=_stats(event.stats)))
         if isinstance(event, events.Failure):
-            error = event.error
-            change.set["error"] = {"kind": type(error).__name__, "code": error.code, "message": error.message}
+            change.set["error"] = _error(event.error)
+        if isinstance(event, events.Finish) and event.output_error is not None:
+            change.set["output_error"] = _error(event.output_error)
+            change.set["note"] = _without(self._fields["note"], event.output_error.message)
         if not self._streamed and event.text:  # a run that doesn't stream says all of it at the end
-            change.text = ("\n\n" if self._text else "") + event.text
+            change.text = (_BETWEEN if self._text else "") + event.text
         if not self._reasoning and event.reasoning:
             change.reasoning = event.reasoning
         change.calls = self._cards.end(event)
         return change
 
 
-def in_order(state: dict[str, Any]) -> Iterator[str | dict[str, Any]]:
-    """Yield the parts of a state as they came: stretches of text, and cards."""
+def in_order(state: dict[str, Any]) -> Iterator[str | Answer | dict[str, Any]]:
+    """Yield the parts of a state as they came: stretches of text, cards, and the answer that an output asks for."""
     text = state["text"].encode("utf-16-le", "surrogatepass")
     shown = 0
     for card in state["calls"]:
-        if card["at"] > shown:
-            yield text[2 * shown : 2 * card["at"]].decode("utf-16-le", "surrogatepass")
-            shown = card["at"]
+        yield from _stretch(text, shown, card["at"], state["output"])
+        shown = max(shown, card["at"])
         yield card
-    if 2 * shown < len(text):
-        yield text[2 * shown :].decode("utf-16-le", "surrogatepass")
+    yield from _stretch(text, shown, len(text) // 2, state["output"])
+
+
+def _stretch(text: bytes, start: int, end: int, asked: dict[str, Any] | None) -> Iterator[str | Answer]:
+    """Yield what is between two places: text, and then the answer, if it begins there."""
+    begins = asked["from"] if asked is not None and start <= asked["from"] < end else end
+    if start < begins:
+        yield text[2 * start : 2 * begins].decode("utf-16-le", "surrogatepass")
+    if asked is not None and begins < end:
+        yield Answer(asked["kind"], text[2 * begins : 2 * end].decode("utf-16-le", "surrogatepass"))
 
 
 class _Rate:
@@ -263,6 +295,15 @@ def _ending(event: events.End) -> Status:
             return "cancelled"
         case _:
             return "done"
+
+
+def _error(error: Error) -> dict[str, Any]:
+    return {"kind": type(error).__name__, "code": error.code, "message": error.message}
+
+
+def _without(note: str, end: str) -> str:
+    """Return a note without its end, which is told elsewhere."""
+    return note.removesuffix(end).rstrip("\n")
 
 
 def _stats(stats: Stats | None) -> dict[str, Any] | None:

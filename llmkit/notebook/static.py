@@ -8,9 +8,11 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from llmkit.notebook import markdown, safe_markdown, static_calls
+from llmkit.notebook import markdown, output_static, safe_markdown, static_calls
+from llmkit.notebook.output_answer import Answer
 from llmkit.notebook.run_state import in_order
-from llmkit.notebook.words import STATUS_WORDS, call_line, error_line, how_it_went, summary
+from llmkit.notebook.visible import visible
+from llmkit.notebook.words import call_line, error_line, how_it_went, status_words, summary
 from llmkit.terminal import printable
 
 _COLOURS = {
@@ -28,10 +30,7 @@ _CARD = (
 _QUIET = "opacity:.72"
 _NUMBERS = "font-variant-numeric:tabular-nums"
 _THOUGHTS = f"margin:2px 0 6px 3px;padding-left:12px;border-left:2px solid {markdown.LINE};font-size:.93em;opacity:.8"
-_ERROR = (
-    f"margin:6px 0 2px;padding:6px 10px;border-left:3px solid {_COLOURS['error']};border-radius:0 4px 4px 0;"
-    f"background:{markdown.TINT};white-space:pre-wrap"
-)
+_ERROR = f"margin:6px 0 2px;padding:6px 10px;border-radius:0 4px 4px 0;background:{markdown.TINT};white-space:pre-wrap"
 
 
 def bundle(state: dict[str, Any]) -> dict[str, str]:
@@ -47,8 +46,17 @@ def bundle(state: dict[str, Any]) -> dict[str, str]:
 
 def plain(state: dict[str, Any]) -> str:
     """Return the answer, with a line for each call where it came, then a line on how it went."""
-    parts = [part.strip("\n") if isinstance(part, str) else call_line(part) for part in _parts(state)]
-    return printable(_paragraphs(*parts, error_line(state), f"[{summary(state)}]"))
+    return printable(_paragraphs(*map(_plain, _parts(state)), error_line(state), f"[{summary(state)}]"))
+
+
+def _plain(part: str | Answer | dict[str, Any]) -> str:
+    match part:
+        case str():
+            return part.strip("\n")
+        case Answer():
+            return output_static.plain(part).strip("\n")
+        case card:
+            return call_line(card)
 
 
 def marked(state: dict[str, Any]) -> str:
@@ -57,10 +65,20 @@ def marked(state: dict[str, Any]) -> str:
     folded = f"<details><summary>Reasoning</summary>\n\n{safe_markdown.render(reasoning)}\n\n</details>"
     return _paragraphs(
         folded if reasoning else "",
-        *(safe_markdown.render(part) if isinstance(part, str) else static_calls.marked(part) for part in _parts(state)),
+        *map(_marked, _parts(state)),
         safe_markdown.escape(error_line(state)),
         f"<sub>{safe_markdown.escape(summary(state))}</sub>",
     )
+
+
+def _marked(part: str | Answer | dict[str, Any]) -> str:
+    match part:
+        case str():
+            return safe_markdown.render(part)
+        case Answer():
+            return output_static.marked(part)
+        case card:
+            return static_calls.marked(card)
 
 
 def html(state: dict[str, Any]) -> str:
@@ -76,9 +94,9 @@ def html(state: dict[str, Any]) -> str:
 
 def _header(state: dict[str, Any]) -> str:
     status = state["status"]
-    colour = _COLOURS.get(status, _RUNNING)
+    colour = _COLOURS["cancelled"] if state["output_error"] else _COLOURS.get(status, _RUNNING)
     dot = f'<span style="width:7px;height:7px;border-radius:50%;background:{colour};display:inline-block"></span>'
-    words = f'<span style="font-weight:600">{STATUS_WORDS[status]}</span>'
+    words = f'<span style="font-weight:600">{status_words(state)}</span>'
     names = [f'<span style="{_QUIET}">{escape(name)}</span>' for name in (state["model"],) if name]
     names += [
         f'<span style="{_QUIET}"><span style="padding-right:8px">·</span>{escape(name)}</span>'
@@ -102,25 +120,38 @@ def _reasoning(state: dict[str, Any]) -> str:
 
 
 def _answer(state: dict[str, Any]) -> str:
-    return "".join(_stretch(part) if isinstance(part, str) else static_calls.html(part) for part in _parts(state))
+    return "".join(map(_part, _parts(state)))
 
 
-def _stretch(text: str) -> str:
-    return f'<div style="margin-top:4px">{markdown.html(text)}</div>'
+def _part(part: str | Answer | dict[str, Any]) -> str:
+    match part:
+        case str():
+            return f'<div style="margin-top:4px">{markdown.html(part)}</div>'
+        case Answer():
+            return output_static.html(part)
+        case card:
+            return static_calls.html(card)
 
 
-def _parts(state: dict[str, Any]) -> list[str | dict[str, Any]]:
-    """Return the stretches of text that say something, and the calls, in order."""
-    parts = list(in_order(state))
+def _parts(state: dict[str, Any]) -> list[str | Answer | dict[str, Any]]:
+    """Return the stretches of text that say something, the calls and the answer, in order."""
+    parts = [_as_text(part) if isinstance(part, Answer) else part for part in in_order(state)]
     return parts if len(parts) == 1 else [part for part in parts if not isinstance(part, str) or part.strip()]
 
 
+def _as_text(answer: Answer) -> str | Answer:
+    """Return an answer as text if it is to be shown like any other."""
+    return answer if answer.is_json or answer.is_letters else answer.text
+
+
 def _error(state: dict[str, Any]) -> str:
-    error = state["error"]
+    error = state["error"] or state["output_error"]
     if error is None:
         return ""
-    kind = f'<strong style="color:{_COLOURS["error"]};margin-right:8px">{escape(error["kind"])}</strong>'
-    return f'<div style="{_ERROR}">{kind}<span>{escape(error["message"])}</span></div>'
+    colour = _COLOURS["error" if state["error"] else "cancelled"]
+    kind = f'<strong style="color:{colour};margin-right:8px">{escape(error["kind"])}</strong>'
+    style = f"{_ERROR};border-left:3px solid {colour}"
+    return f'<div style="{style}">{kind}<span>{escape(visible(error["message"]))}</span></div>'
 
 
 def _footer(state: dict[str, Any]) -> str:

@@ -244,7 +244,7 @@ def _value(value: dict[str, Any]) -> str:
 
 def _table(table: dict[str, Any]) -> str:
     aligns = ["left", *("right" if numeric else "left" for numeric in table["numeric"])]
-    head = "".join(_cell("th", name, "left") for name in ["", *table["columns"]])
+    head = _cell("td", "", "left") + "".join(_cell("th", name, "left") for name in table["columns"])
     rows = "".join(f"<tr>{''.join(map(_cell_of_row, row, aligns))}</tr>" for row in table["rows"][:MOST_ROWS])
     grid = (
         f'<table style="border-collapse:collapse;margin:0"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'

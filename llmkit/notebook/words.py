@@ -110,14 +110,21 @@ def how_it_went(state: dict[str, Any]) -> str:
     return joined(stats, FINISH_WORDS.get(reason, reason))
 
 
+def status_words(state: dict[str, Any]) -> str:
+    """Return how far it is, or how it ended."""
+    if state["output_error"] is None:
+        return STATUS_WORDS[state["status"]]
+    return "Cut off" if state["finish_reason"] == "length" else "Not what was asked for"
+
+
 def summary(state: dict[str, Any]) -> str:
     """Return a line on who answered and how it went."""
-    return joined(STATUS_WORDS[state["status"]], state["model"], state["engine"], how_it_went(state))
+    return joined(status_words(state), state["model"], state["engine"], how_it_went(state))
 
 
 def error_line(state: dict[str, Any]) -> str:
     """Return what went wrong, or nothing."""
-    error = state["error"]
+    error = state["error"] or state.get("output_error")
     return f"{error['kind']}: {error['message']}" if error is not None else ""
 
 

@@ -34,12 +34,15 @@ class OutputError(Error):
         self.finish_reason = finish_reason
 
 
+_MESSAGES = {
+    "length": "The answer was cut off before it was whole; raise max_output_tokens",
+    "content-filter": "The server's filter stopped the answer",
+}
+
+
 def unfit(text: str, problems: Sequence[str], finish_reason: str | None) -> OutputError:
     """Return the error for an answer that doesn't fit."""
-    if finish_reason == "length":
-        message = "The answer was cut off before it was whole; raise max_output_tokens"
-    else:
-        message = "The answer doesn't fit the output"
+    message = _MESSAGES.get(finish_reason or "", "The answer doesn't fit the output")
     return OutputError(
         f"{message}: {'; '.join(problems[:5])}.", text=text, problems=problems, finish_reason=finish_reason
     )

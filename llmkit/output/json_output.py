@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit.errors import ValidationError
 from llmkit.output.failure import unfit
+from llmkit.output.outline import outline
 from llmkit.output.partial import PartialJSON
-from llmkit.output.schema import Checker, enforceable
+from llmkit.output.schema import Checker, Enforceable
 from llmkit.output.spec import Reading
 from llmkit.tools.checking import subschemas
 from llmkit.tools.dialects.grammar import json_expression
@@ -46,8 +47,8 @@ class JSONOutput(Reading):
         self.schema = schema
         self.name = _NOT_IN_NAMES.sub("_", name)[:64] or "answer"
         self._values = values
-        self.enforced = enforceable(schema, generated=values is not None)
-        """The schema that decoding is bound to: it allows nothing but what :attr:`schema` does, and may allow less."""
+        self.enforced = Enforceable(schema, generated=values is not None)
+        """What decoding is bound to: it allows nothing but what :attr:`schema` does, and may allow less."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
@@ -56,16 +57,15 @@ class JSONOutput(Reading):
     def _checker(self) -> Checker:
         return Checker(self.schema)
 
-    def rules(self) -> str:
-        """Return Lark rules that bind the answer."""
-        return f"answer: {json_expression(self.enforced)}"
+    def rules(self, *, room: int | None = None) -> str:
+        """Return Lark rules that bind the answer; with limits that let it end, if there is room for so many tokens."""
+        return f"answer: {json_expression(self.enforced.schema if room is None else self.enforced.within(room))}"
 
     def instructions(self) -> str:
         """Return what to tell the model in the prompt."""
         if not self.schema:
             return "Answer with JSON and nothing else."
-        told = json.dumps(self.schema, ensure_ascii=False)
-        return f"Answer with JSON and nothing else. It must fit this JSON schema:\n{told}"
+        return f"Answer with JSON and nothing else. It must fit this JSON schema:\n{outline(self.schema)}"
 
     def response_format(self) -> dict[str, Any]:
         """Return ``response_format`` of a request to an OpenAI-style server.

@@ -40,8 +40,15 @@ class OutputSpec(Protocol):
     def schema(self) -> dict[str, Any] | None:
         """The JSON schema, as given; ``None`` where the answer isn't JSON."""
 
-    def rules(self) -> str | None:
-        """Return Lark rules that bind the answer, the first being ``answer``; ``None`` if it is free."""
+    def rules(self, *, room: int | None = None) -> str | None:
+        """Return Lark rules that bind the answer, the first being ``answer``; ``None`` if it is free.
+
+        Parameters
+        ----------
+        room : int, optional
+            So many tokens there are for it. Texts and lists without a limit get one that lets it end within them,
+            mostly: small models go on without end where nothing stops them. ``None``: no limits but the output's own.
+        """
 
     def instructions(self) -> str | None:
         """Return what to tell the model of it in the prompt; ``None`` if nothing needs to be said."""
@@ -76,6 +83,9 @@ class OutputSpec(Protocol):
             If it doesn't fit; with the text and what is wrong with it.
         """
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is asked for as JSON values."""
+
 
 class Reading(ABC):
     """What every output has in common, built on its reader."""
@@ -99,3 +109,8 @@ class Reading(ABC):
     def element(self, value: Any) -> Any:
         """Return an element that a reader gave."""
         return value
+
+    def to_dict(self: OutputSpec) -> dict[str, Any]:
+        """Return what is asked for as JSON values: its kind, and its schema or else its grammar."""
+        found: dict[str, Any] = {"schema": self.schema} if self.schema is not None else {"rules": self.rules()}
+        return {"kind": self.kind, **{key: value for key, value in found.items() if value is not None}}

@@ -11,8 +11,10 @@ from llmkit.output.failure import unfit
 from llmkit.output.grammar import grammar_problem
 from llmkit.output.partial import MISSING
 from llmkit.output.schema.patterns import PatternError, full
+from llmkit.output.schema.room import SHORTEST, rounded
 from llmkit.output.spec import Reading
 from llmkit.tools.dialects.base import literal
+from llmkit.tools.dialects.grammar import json_expression
 from llmkit.tools.problems import shown
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class TextOutput(_TextOutput):
 
     kind: OutputKind = "text"
 
-    def rules(self) -> None:
+    def rules(self, *, room: int | None = None) -> None:
         """Return nothing: it is free."""
 
     def instructions(self) -> None:
@@ -131,7 +133,7 @@ class ChoiceOutput(_TextOutput):
         """The JSON schema, for servers that know no other form."""
         return {"type": "string", "enum": list(self.options)}
 
-    def rules(self) -> str:
+    def rules(self, *, room: int | None = None) -> str:  # noqa: ARG002 - it ends by itself
         """Return Lark rules that bind the answer."""
         return f"answer: {' | '.join(map(literal, self.options))}"
 
@@ -198,9 +200,16 @@ class RegexOutput(_TextOutput):
     def __repr__(self) -> str:
         return f"RegexOutput({self.pattern!r})"
 
-    def rules(self) -> str:
-        """Return Lark rules that bind the answer."""
-        return f"answer: ANSWER_TEXT\nANSWER_TEXT: /{self._pattern.rust}/"
+    def rules(self, *, room: int | None = None) -> str:
+        """Return Lark rules that bind the answer; if there is room for so many tokens, to as many characters."""
+        rules = f"answer: ANSWER_TEXT\nANSWER_TEXT: /{self._pattern.rust}/"
+        if room is None:
+            return rules
+        most = max(rounded(room), SHORTEST)
+        as_json = {"type": "string", "pattern": f"^{self._pattern.rust}$", "maxLength": most}
+        # Of an expression by itself it isn't found out beforehand that no text is short enough.
+        impossible = grammar_problem(f"start: {json_expression(as_json)}") is not None
+        return rules if impossible else f"{rules} & /(?s:.{{0,{most}}})/"
 
     def instructions(self) -> str:
         """Return what to tell the model in the prompt."""
@@ -245,7 +254,7 @@ class GrammarOutput(_TextOutput):
     def __repr__(self) -> str:
         return f"GrammarOutput({shown(self.grammar)})"
 
-    def rules(self) -> str:
+    def rules(self, *, room: int | None = None) -> str:  # noqa: ARG002 - nobody knows where it may end
         """Return Lark rules that bind the answer; the grammar is one of its own within them."""
         return f"answer: %lark {{\n{self.grammar}\n}}"
 

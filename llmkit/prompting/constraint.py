@@ -7,33 +7,27 @@ local engines read, and is checked here, because llama.cpp goes on without a gra
 
 from __future__ import annotations
 
-import copy
-import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from llmkit.errors import ValidationError
-from llmkit.tools.checking import subschemas
+from llmkit.output.grammar import grammar_problem
+from llmkit.prompting.arguments import bound, loosely_bound
 from llmkit.tools.dialects.base import literal
-from llmkit.tools.dialects.grammar import json_expression
+from llmkit.tools.dialects.harmony import HarmonyDialect
 from llmkit.tools.generic import SPOKEN, GenericDialect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmkit.output.spec import OutputSpec
     from llmkit.prompting.splitter import Markers
     from llmkit.tools.choice import ToolChoice
     from llmkit.tools.dialects.base import Dialect, Token
     from llmkit.tools.tool import Tool
 
-ANY_OBJECT = {"type": "object"}
-"""Stands in for a schema that can't be enforced where the model needn't call: what it writes is checked afterwards."""
-
-_ITEM_TOKENS = 32
-_FEWEST_ITEMS = 8
-_SHORTEST_LIMIT = 32
-_LARGEST = 2**53 - 1
-"""The largest whole number that all JSON readers agree on (RFC 8259, section 6)."""
+FRAME_TOKENS = 64
+"""About what a call takes beside its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +62,20 @@ class Constraint:
     answer: str
 
 
-def call_rules(
-    dialect: Dialect, tools: Sequence[Tool], choice: ToolChoice, *, room: int, token: Token = literal
+def answer_rules(
+    dialect: Dialect,
+    tools: Sequence[Tool],
+    choice: ToolChoice,
+    *,
+    room: int,
+    output: OutputSpec | None = None,
+    token: Token = literal,
 ) -> str | None:
-    """Return Lark rules for an answer that may or must be a call; ``None`` if it is free.
+    """Return Lark rules for an answer that is bound to calls, to an output, or to either; ``None`` if it is free.
 
-    The rule to start from is ``answer``. Where the model has a format of its own and may choose, it is free: it knows
-    when to begin a call, and what it writes is checked afterwards. In the generic format it is always bound.
+    The rule to start from is ``answer``. Where the model has a format of its own for calls, may choose, and no output
+    is asked for, it is free: it knows when to begin a call, and what it writes is checked afterwards. In the generic
+    format it is always bound.
 
     Parameters
     ----------
@@ -85,8 +86,10 @@ def call_rules(
     choice : ToolChoice
         Whether it may, must or must not.
     room : int
-        So many tokens it may write. Texts and lists without a limit get one that lets a call end within them: small
-        models go on without end where nothing stops them.
+        So many tokens it may write. Texts and lists without a limit get one that lets the answer end within them,
+        mostly: small models go on without end where nothing stops them.
+    output : OutputSpec, optional
+        What the answer must be where it is no call.
     token : Callable
         Returns the Lark expression for a marker.
 
@@ -95,52 +98,30 @@ def call_rules(
     ValidationError
         For a tool whose schema can't be enforced and that must be called; names the tool and the keyword.
     """
+    spoken = None if output is None else output.rules(room=room)
     generic = isinstance(dialect, GenericDialect)
-    if choice.mode == "none" or not tools or not (choice.binds or generic):
+    if choice.mode == "none" or not tools:
+        return None if spoken is None else f"answer: {_before_words(dialect, token)} spoken\n{_renamed(spoken)}"
+    if not (choice.binds or generic or spoken):
         return None
     offered = [tool for tool in tools if choice.mode != "named" or tool.name == choice.name]
-    problems = {tool.name: problem for tool in offered if (problem := schema_problem(tool)) is not None}
-    if choice.binds and problems:
-        raise ValidationError(next(iter(problems.values())), field="tools")
-    bound = [replace(tool, parameters=ANY_OBJECT if tool.name in problems else tool.parameters) for tool in offered]
-    calls = dialect.grammar([fitted(tool, room) for tool in bound], many=choice.mode != "named", token=token)
+    fitted = [(bound if choice.binds else loosely_bound)(tool, room - FRAME_TOKENS) for tool in offered]
+    calls = dialect.grammar(fitted, many=choice.mode != "named", token=token)
     if choice.binds:
         return f"answer: calls\n{calls}"
-    return f"answer: calls | {literal(SPOKEN)} ANSWER_WORDS\nANSWER_WORDS: /(?s:.*)/\n{calls}"
+    words = _renamed(spoken) if spoken is not None else "spoken: SPOKEN_WORDS\nSPOKEN_WORDS: /(?s:.*)/"
+    before = literal(SPOKEN) if generic else _before_words(dialect, token)
+    return f"answer: calls | {before} spoken\n{words}\n{calls}"
 
 
-def fitted(tool: Tool, room: int) -> Tool:
-    """Return a tool whose texts, lists and whole numbers end, such that a call takes about ``room`` tokens at most.
-
-    A token is a character at least, mostly. Limits of the schema itself stay.
-    """
-    parameters = copy.deepcopy(tool.parameters)
-    texts, lists = [], []
-    for schema in subschemas(parameters):
-        if schema.get("type") == "string" and not schema.keys() & {"maxLength", "enum", "const", "format"}:
-            texts.append(schema)
-        elif schema.get("type") == "array" and "maxItems" not in schema:
-            lists.append(schema)
-        elif schema.get("type") == "object" and schema.get("additionalProperties") and "maxProperties" not in schema:
-            schema["maxProperties"] = len(schema.get("properties", ())) + max(
-                _FEWEST_ITEMS, schema.get("minProperties", 0)
-            )
-        elif schema.get("type") == "integer" and not schema.keys() & {"enum", "const", "multipleOf"}:
-            _end_digits(schema)
-    items = max(_FEWEST_ITEMS, int((max(room, 0) / _ITEM_TOKENS) ** (1 / max(1, len(lists)))))
-    for schema in lists:
-        schema["maxItems"] = max(items, schema.get("minItems", 0))
-    share = room // max(1, len(texts) * (_FEWEST_ITEMS if lists else 1))
-    for schema in texts:
-        schema["maxLength"] = max(share, _SHORTEST_LIMIT, schema.get("minLength", 0))
-    return replace(tool, parameters=parameters)
+def _renamed(rules: str) -> str:
+    """Return an output's rules with ``spoken`` for ``answer``, the name of their first."""
+    return f"spoken:{rules.removeprefix('answer:')}"
 
 
-def _end_digits(schema: dict[str, Any]) -> None:
-    if not schema.keys() & {"minimum", "exclusiveMinimum"}:
-        schema["minimum"] = min(-_LARGEST, schema.get("maximum", 0), schema.get("exclusiveMaximum", 0) - 1)
-    if not schema.keys() & {"maximum", "exclusiveMaximum"}:
-        schema["maximum"] = max(_LARGEST, schema.get("minimum", 0), schema.get("exclusiveMinimum", 0) + 1)
+def _before_words(dialect: Dialect, token: Token) -> str:
+    """Return the Lark expression for what a model writes before the words of its answer."""
+    return dialect.before_words(token) if isinstance(dialect, HarmonyDialect) else ""
 
 
 def constraint(
@@ -173,22 +154,6 @@ def constraint(
     return Constraint(whole, answer)
 
 
-def schema_problem(tool: Tool) -> str | None:
-    """Return why a tool's arguments can't be bound to their schema, naming tool and keyword; ``None`` if they can."""
-    problem = _problem(f"start: {json_expression(tool.parameters)}")
-    if problem is None:
-        return None
-    cause = problem.partition("failed to compile JSON schema: ")[2] or problem
-    cause = " ".join(re.split(r"\n\s*\d+ \| ", cause)[0].split())  # the rest shows the grammar
-    keywords = re.fullmatch(r"Unimplemented keys: \[(.*)\]", cause)
-    if keywords:
-        cause = f"the keyword {keywords[1].replace(chr(34), chr(39))} can't be enforced while decoding"
-    return (
-        f"A call of {tool.name!r} can't be bound to the tool's schema: {cause}. Leave it out of the schema and check "
-        "it in the handler, or use tool_choice='auto'."
-    )
-
-
 def check_grammar(grammar: str) -> None:
     """Raise for a grammar that llguidance can't read.
 
@@ -197,16 +162,9 @@ def check_grammar(grammar: str) -> None:
     ValidationError
         With llguidance's own words.
     """
-    problem = _problem(grammar)
+    problem = grammar_problem(grammar)
     if problem is not None:
         raise ValidationError(f"The grammar can't be used: {problem}", field="grammar")
-
-
-def _problem(grammar: str) -> str | None:
-    from llguidance import LLMatcher
-
-    message: str = LLMatcher.validate_grammar(grammar)
-    return None if not message or message.startswith("WARNING") else message
 
 
 def _after_thought(thought: Thought, token: Token) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from llmkit.engines.decoder import Token
 from llmkit.errors import ContextLengthError
-from llmkit.prompting.constraint import Thought, call_rules, constraint
+from llmkit.prompting.constraint import Thought, answer_rules, constraint
 from llmkit.prompting.control import ControlTokens
+from llmkit.prompting.outputs import told
 from llmkit.prompting.splitter import Markers, Splitter, markers_of
 from llmkit.prompting.template import CHATML, ChatTemplate
 from llmkit.tools.choice import ToolChoice
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from llmkit.engines.decoder import Decoder
     from llmkit.messages import Message
+    from llmkit.output.spec import OutputSpec
     from llmkit.prompting.constraint import Constraint
     from llmkit.settings import Settings
     from llmkit.tools.dialects.base import Dialect, Reader
@@ -29,9 +31,6 @@ GENERIC_NOTE = (
     "The model has no tool format of its own; the tools are told in the prompt, and its answer is held to a format by "
     "constrained decoding."
 )
-
-_FRAME_TOKENS = 64
-"""About what a call takes beside the texts in its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +84,7 @@ class Prompting:
         settings: Settings,
         tools: Sequence[Tool] = (),
         choice: ToolChoice | None = None,
+        output: OutputSpec | None = None,
     ) -> Prompt:
         """Return the prompt for a conversation.
 
@@ -98,6 +98,8 @@ class Prompting:
             What the model may call.
         choice : ToolChoice, optional
             Whether it may, must or must not.
+        output : OutputSpec, optional
+            What the answer must be; with tools, what it must be where it calls none.
 
         Raises
         ------
@@ -111,14 +113,17 @@ class Prompting:
         notes = [] if self._has_template else ["The model has no chat template; the ChatML format is used instead."]
         if offered and isinstance(self.dialect, GenericDialect):
             notes.append(GENERIC_NOTE)
-        text = self._render(messages, settings, offered, notes)
+        text = self._render(told(messages, output, system=self._takes_system), settings, offered, notes)
         ids = tuple(self._decoder.tokenize(self._with_begin(text), special=True))
         self._check_length(len(ids))
         opened = self.markers is not None and text.rstrip().endswith(self.markers.open)
+        bound = self._constraint(settings, offered, choice, output, len(ids), opened=opened)
         return Prompt(
             ids,
-            Splitter(self.markers, inside=opened, reader=self._reader(tools, offered)),
-            constraint=self._constraint(settings, offered, choice, len(ids), opened=opened),
+            Splitter(
+                self.markers, inside=opened, reader=self._reader(tools, offered, output), json=self._is_json(output)
+            ),
+            constraint=bound,
             special=self._special(calls=bool(tools)),
             notes=tuple(notes),
         )
@@ -137,6 +142,10 @@ class Prompting:
             return ""
         return token.text
 
+    @property
+    def _takes_system(self) -> bool:
+        return self.template.abilities.system
+
     def _render(
         self, messages: tuple[Message, ...], settings: Settings, tools: tuple[Tool, ...], notes: list[str]
     ) -> str:
@@ -152,22 +161,33 @@ class Prompting:
         return self.template.render(messages, tools=tools, variables=variables)
 
     def _constraint(
-        self, settings: Settings, tools: tuple[Tool, ...], choice: ToolChoice, prompt_tokens: int, *, opened: bool
+        self,
+        settings: Settings,
+        tools: tuple[Tool, ...],
+        choice: ToolChoice,
+        output: OutputSpec | None,
+        prompt_tokens: int,
+        *,
+        opened: bool,
     ) -> Constraint | None:
         left = self._decoder.info.context_length - prompt_tokens
-        room = min(left, settings.max_output_tokens or left) - _FRAME_TOKENS
-        rules = call_rules(self.dialect, tools, choice, room=room, token=self.control.expression)
+        room = min(left, settings.max_output_tokens or left) - (settings.reasoning_budget or 0)
+        rules = answer_rules(self.dialect, tools, choice, room=room, output=output, token=self.control.expression)
         if rules is None:
             return None
         thinks = self.markers is not None and (opened or settings.reasoning is not False)
         thought = Thought(self.markers, opened) if self.markers is not None and thinks else None
         return constraint(rules, ends=self._decoder.info.end_ids, thought=thought, token=self.control.expression)
 
-    def _reader(self, tools: Sequence[Tool], offered: tuple[Tool, ...]) -> Reader | None:
+    def _reader(self, tools: Sequence[Tool], offered: tuple[Tool, ...], output: OutputSpec | None) -> Reader | None:
         """Return who reads calls: also those of tools that were withheld, for they are no text either."""
-        if self.dialect.reasons or offered or (tools and not isinstance(self.dialect, GenericDialect)):
+        withheld = tools and output is None and not isinstance(self.dialect, GenericDialect)
+        if self.dialect.reasons or offered or withheld:
             return self.dialect.reader(offered)
         return None
+
+    def _is_json(self, output: OutputSpec | None) -> bool:
+        return output is not None and output.kind in {"json", "array"} and not self.dialect.reasons
 
     def _special(self, *, calls: bool) -> bool:
         return any(self.control.id_of(text) is not None for text in self._marks(calls=calls))

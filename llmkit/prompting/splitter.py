@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmkit.engines.stops import overlap
-from llmkit.tools.dialects.base import CallBegun, CallEnded, CallUnreadable, ReasoningPart, TextPart
+from llmkit.tools.dialects.base import CallBegun, CallEnded, CallUnreadable, MarkupPart, ReasoningPart, TextPart
 
 if TYPE_CHECKING:
     from llmkit.tools.dialects.base import Part, Reader
@@ -36,12 +36,19 @@ class Splitter:
         Whether the prompt already opened the reasoning.
     reader : Reader, optional
         Reads calls in the answer; ``None``: there are none, all is text.
+    json : bool
+        Whether the answer is JSON. Once it begins as JSON, and not as a call, all that follows is text: markers may
+        well stand in its texts.
     """
 
-    def __init__(self, markers: Markers | None, *, inside: bool = False, reader: Reader | None = None) -> None:
+    def __init__(
+        self, markers: Markers | None, *, inside: bool = False, reader: Reader | None = None, json: bool = False
+    ) -> None:
         self._markers = markers
         self._inside = inside and markers is not None
         self._reader = reader
+        self._json = json
+        self._unseen = ""
         self._calling = False
         self._thinking = False
         self._held = ""
@@ -56,19 +63,16 @@ class Splitter:
     def feed(self, text: str) -> list[Part]:
         """Take the next piece of the model's text; return what is certain by now."""
         parts: list[Part] = []
-        if self._markers is None:
-            self._emit(text, parts)
-            return parts
         self._held += text
-        while (marker := self._marker(self._markers)) in self._held:
+        while self._markers is not None and (marker := self._marker(self._markers)) in self._held:
             before, _, self._held = self._held.partition(marker)
             self._emit(before, parts)
-            if self._calling:
+            if self._calling or self._markers is None:
                 self._emit(marker, parts)
                 continue
             self._inside = not self._inside
             self._strip = True
-        keep = overlap(self._held, marker)
+        keep = 0 if self._markers is None else overlap(self._held, self._marker(self._markers))
         sure = self._held[: len(self._held) - keep]
         self._held = self._held[len(sure) :]
         self._emit(sure, parts)
@@ -100,10 +104,28 @@ class Splitter:
             return
         if self._inside:
             parts.append(ReasoningPart(text))
-        elif self._reader is None:
-            parts.append(TextPart(text))
+            return
+        found: list[Part] = [TextPart(text)] if self._reader is None else self._reader.feed(text)
+        if self._json:
+            self._unseen += text
+            self._look_for_json(found, parts)
         else:
-            self._watch(self._reader.feed(text), parts)
+            self._watch(found, parts)
+
+    def _look_for_json(self, found: list[Part], parts: list[Part]) -> None:
+        """Take parts up to the first that is no blank; if that begins as JSON, all the rest is text."""
+        for at, part in enumerate(found):
+            if isinstance(part, MarkupPart) or (isinstance(part, TextPart) and part.text.isspace()):
+                parts.append(part)
+                self._unseen = self._unseen[len(part.text) :]
+                continue
+            self._json = False
+            if isinstance(part, TextPart) and part.text.lstrip()[:1] in {"{", "[", '"'}:
+                self._reader = self._markers = None
+                parts.append(TextPart(self._unseen))
+            else:
+                self._watch(found[at:], parts)
+            return
 
     def _watch(self, found: list[Part], parts: list[Part]) -> None:
         for part in found:

@@ -7,5 +7,6 @@ from llmkit.records.export import export_json
 from llmkit.records.frames import aggregate
 from llmkit.records.history import history
 from llmkit.records.ledger import Ledger
+from llmkit.records.votes import Vote
 
-__all__ = ["Ledger", "LedgerWarning", "aggregate", "export_json", "history"]
+__all__ = ["Ledger", "LedgerWarning", "Vote", "aggregate", "export_json", "history"]

@@ -29,7 +29,7 @@ class Column:
         What it says.
     source : str
         The attribute it is copied from: ``start.…`` of the run's first event, ``end.…`` of its last, ``step.…`` of a
-        step's result, ``model.…`` of a resident model. "" for what the ledger finds itself.
+        step's result, ``model.…`` of a resident model, ``vote.…`` of a vote. "" for what the ledger finds itself.
     """
 
     name: str
@@ -84,6 +84,7 @@ RUNS: tuple[Column, ...] = (
     Column("ended", "datetime64[ns, UTC]", "", "When it ended.", "end.time"),
     Column("model", "category", "", "The model's name.", "start.model"),
     Column("engine", "category", "", "The engine that answered.", "start.engine"),
+    Column("build", "category", "", "Its version."),
     Column("status", "category", "", "``running``, ``done``, ``cancelled``, ``failed`` or ``interrupted``."),
     Column("prompt", "string", "", "What the user said last."),
     Column("text", "string", "", "The last step's text, as far as it came.", "end.text"),
@@ -182,6 +183,21 @@ APPROVALS: tuple[Column, ...] = (
     Column("refusal", "string", "", "Why it took no effect: late, repeated, forged, mismatched."),
     Column("shown_arguments", "string", "", "What whoever decided was shown, as JSON; NA if the call isn't known."),
     Column("executed_arguments", "string", "", "What the handler is given, as JSON; NA if it doesn't run."),
+)
+
+VOTES: tuple[Column, ...] = (
+    Column("comparison_id", "string", "", "The comparison's id.", "vote.comparison_id"),
+    Column("session_id", "category", "", "The session's id.", "vote.session_id"),
+    Column("created", "datetime64[ns, UTC]", "", "When it was cast.", "vote.created"),
+    Column("judge", "category", "", "Who judged: ``person``, or a model's name.", "vote.judge"),
+    Column("question", "string", "", "What was asked about the two.", "vote.question"),
+    Column("a_cell", "Int64", "", "The index of one of the cells.", "vote.a_cell"),
+    Column("b_cell", "Int64", "", "The index of the other.", "vote.b_cell"),
+    Column("a_label", "string", "", "What tells the one from the others.", "vote.a_label"),
+    Column("b_label", "string", "", "What tells the other.", "vote.b_label"),
+    Column("first", "category", "", "Which was shown first: ``a`` or ``b``.", "vote.first"),
+    Column("verdict", "category", "", "``a``, ``b`` or ``tie``.", "vote.verdict"),
+    Column("reason", "string", "", "Why, in the judge's words.", "vote.reason"),
 )
 
 MODELS: tuple[Column, ...] = (

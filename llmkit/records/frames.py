@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from llmkit.records.arrays import array_of, arrays_of_images
-from llmkit.records.columns import APPROVALS, MODELS, RUNS, STEPS, TOKENS, TOOL_CALLS, Column, documented
+from llmkit.records.columns import APPROVALS, MODELS, RUNS, STEPS, TOKENS, TOOL_CALLS, VOTES, Column, documented
 from llmkit.records.record import token_row
 from llmkit.records.values import copied
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
+    from llmkit.engines.decoder import Token
     from llmkit.records.selection import Selection
     from llmkit.results import StepResult
 
@@ -33,6 +34,7 @@ def _joined(table: str, columns: Sequence[Column]) -> str:
 _STEPS_SQL, _STEPS_ORDER = _joined("steps", STEPS), "runs.key DESC, steps.step DESC"
 _TOKENS_SQL, _TOKENS_ORDER = _joined("tokens", TOKENS), "runs.key DESC, tokens.step DESC, tokens.position DESC"
 _CALLS_SQL, _CALLS_ORDER = _joined("tool_calls", TOOL_CALLS), "runs.key DESC, tool_calls.number DESC"
+_VOTES_SQL = f"SELECT {', '.join(column.name for column in VOTES)} FROM votes"  # noqa: S608 - declared names
 _APPROVALS_SQL, _APPROVALS_ORDER = _joined("approvals", APPROVALS), "runs.key DESC, approvals.number DESC"
 
 
@@ -79,6 +81,19 @@ def approvals_frame(connection: sqlite3.Connection, selection: Selection) -> pd.
     return frame_of(_fetch(connection, _APPROVALS_SQL, _APPROVALS_ORDER, selection), APPROVALS)
 
 
+@documented(VOTES)
+def votes_frame(
+    connection: sqlite3.Connection, *, comparison_id: str | None = None, session_id: str | None = None
+) -> pd.DataFrame:
+    """Return a row a vote, in the order in which they were cast.
+
+    {columns}
+    """
+    wanted = {"comparison_id": comparison_id, "session_id": session_id}
+    where = " AND ".join(f"{name} = :{name}" for name, value in wanted.items() if value is not None) or "TRUE"
+    return frame_of(connection.execute(f"{_VOTES_SQL} WHERE {where} ORDER BY key", wanted).fetchall(), VOTES)
+
+
 @documented(TOKENS)
 def tokens_frame(connection: sqlite3.Connection, selection: Selection) -> pd.DataFrame:
     """Return a row a token, of the runs that were asked for log-probabilities.
@@ -94,9 +109,16 @@ def tokens_frame_of(steps: Iterable[StepResult]) -> pd.DataFrame:
 
     {columns}
     """
-    rows = [
-        token_row(step.step_number, position, token) for step in steps for position, token in enumerate(step.tokens)
-    ]
+    return frame_of_tokens({step.step_number: step.tokens for step in steps})
+
+
+@documented(TOKENS)
+def frame_of_tokens(steps: Mapping[int, Sequence[Token]]) -> pd.DataFrame:
+    """Return a row a token, from the tokens of each step.
+
+    {columns}
+    """
+    rows = [token_row(step, position, token) for step, tokens in steps.items() for position, token in enumerate(tokens)]
     return frame_of([tuple(row[column.name] for column in TOKENS) for row in rows], TOKENS)
 
 

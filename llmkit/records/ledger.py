@@ -7,32 +7,49 @@ import logging
 import os
 import sqlite3
 import warnings
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from llmkit.records.columns import APPROVALS, RUNS, STEPS, TOKENS, TOOL_CALLS, documented
+from llmkit.records.answers import recorded_answers, recorded_run
+from llmkit.records.columns import APPROVALS, RUNS, STEPS, TOKENS, TOOL_CALLS, VOTES, documented
 from llmkit.records.database import LedgerWarning, transaction
-from llmkit.records.frames import approvals_frame, runs_frame, steps_frame, tokens_frame, tool_calls_frame
+from llmkit.records.frames import (
+    approvals_frame,
+    runs_frame,
+    steps_frame,
+    tokens_frame,
+    tool_calls_frame,
+    votes_frame,
+)
 from llmkit.records.image import images_missing, make_images
 from llmkit.records.process import dead_processes, mark_interrupted
 from llmkit.records.recorder import Recorder
 from llmkit.records.schema import check_version
 from llmkit.records.selection import Selection
+from llmkit.records.votes import VoteEntry
 from llmkit.records.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
     from llmkit.events import Event
+    from llmkit.records.answers import RecordedAnswer, RecordedRun
     from llmkit.records.selection import Since
+    from llmkit.records.votes import Vote
 
 _Result = TypeVar("_Result")
 
 _logger = logging.getLogger("llmkit")
-_open_ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
+_open_ledgers: set[Ledger] = set()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close the ledgers when the interpreter exits: after the sessions, which end their runs first."""
+    for ledger in tuple(_open_ledgers):
+        ledger.close()
 
 
 def ledger_path(path: Path | str | None = None) -> Path | None:
@@ -72,7 +89,6 @@ class Ledger:
         self.path = ledger_path(path)
         self._writer = Writer(self.path)
         _open_ledgers.add(self)
-        atexit.register(self.close)
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.path or ':memory:')!r})"
@@ -80,6 +96,10 @@ class Ledger:
     def recorder(self) -> Callable[[Event], None]:
         """Return what takes the events of one run, from any one thread; each costs about a microsecond."""
         return Recorder(self._writer.submit)
+
+    def vote(self, vote: Vote) -> None:
+        """Record a vote; returns at once, and it is on disk a moment later."""
+        self._writer.submit(VoteEntry(vote), True)
 
     def flush(self) -> None:
         """Return when all that was recorded is on disk. If it can't be, a :class:`LedgerWarning` says why."""
@@ -97,7 +117,6 @@ class Ledger:
 
         Runs go on, but what they do isn't recorded any more. Reading still works.
         """
-        atexit.unregister(self.close)
         _open_ledgers.discard(self)
         self._writer.close()
         if self._writer.failure and self._writer.unsaved:
@@ -143,7 +162,7 @@ class Ledger:
             A condition that can't be used; names the argument.
         """
         wanted = Selection(session_id=session_id, model=model, since=since, status=status, limit=limit)
-        return self._read(lambda connection: runs_frame(connection, wanted))
+        return self._frame(runs_frame, wanted)
 
     @documented(STEPS)
     def steps(
@@ -165,8 +184,7 @@ class Ledger:
         LedgerError
             The ledger can't be read.
         """
-        wanted = Selection(session_id=session_id, run_id=run_id, limit=limit)
-        return self._read(lambda connection: steps_frame(connection, wanted))
+        return self._frame(steps_frame, Selection(session_id=session_id, run_id=run_id, limit=limit))
 
     @documented(TOOL_CALLS)
     def tool_calls(
@@ -188,8 +206,7 @@ class Ledger:
         LedgerError
             The ledger can't be read.
         """
-        wanted = Selection(session_id=session_id, run_id=run_id, limit=limit)
-        return self._read(lambda connection: tool_calls_frame(connection, wanted))
+        return self._frame(tool_calls_frame, Selection(session_id=session_id, run_id=run_id, limit=limit))
 
     @documented(APPROVALS)
     def approvals(
@@ -211,8 +228,7 @@ class Ledger:
         LedgerError
             The ledger can't be read.
         """
-        wanted = Selection(session_id=session_id, run_id=run_id, limit=limit)
-        return self._read(lambda connection: approvals_frame(connection, wanted))
+        return self._frame(approvals_frame, Selection(session_id=session_id, run_id=run_id, limit=limit))
 
     @documented(TOKENS)
     def tokens(self, run_id: str, *, session_id: str | None = None) -> pd.DataFrame:
@@ -232,8 +248,59 @@ class Ledger:
         LedgerError
             The ledger can't be read.
         """
-        wanted = Selection(run_id=run_id, session_id=session_id)
-        return self._read(lambda connection: tokens_frame(connection, wanted))
+        return self._frame(tokens_frame, Selection(run_id=run_id, session_id=session_id))
+
+    @documented(VOTES)
+    def votes(self, comparison_id: str | None = None, *, session_id: str | None = None) -> pd.DataFrame:
+        """Return a row a vote on two cells of a comparison, in the order in which they were cast.
+
+        {columns}
+
+        Parameters
+        ----------
+        comparison_id, session_id : str, optional
+            Only the votes on this comparison; of this session.
+
+        Raises
+        ------
+        LedgerError
+            The ledger can't be read.
+        """
+        return self._read(
+            lambda connection: votes_frame(connection, comparison_id=comparison_id, session_id=session_id)
+        )
+
+    def answers(self, fingerprints: Sequence[str], *, engine: str) -> dict[str, RecordedAnswer]:
+        """Return by fingerprint the first answer that an engine gave, where one is done.
+
+        Parameters
+        ----------
+        fingerprints : sequence of str
+            Those of requests (:func:`llmkit.fingerprint.fingerprint`).
+        engine : str
+            The engine's name.
+
+        Raises
+        ------
+        LedgerError
+            The ledger can't be read.
+        """
+        return self._read(lambda connection: recorded_answers(connection, fingerprints, engine))
+
+    def run(self, run_id: str) -> RecordedRun | None:
+        """Return what is recorded of a run, of several of that id the last; ``None`` if there is none.
+
+        Raises
+        ------
+        LedgerError
+            The ledger can't be read.
+        """
+        return self._read(lambda connection: recorded_run(connection, run_id))
+
+    def _frame(
+        self, frame: Callable[[sqlite3.Connection, Selection], pd.DataFrame], selection: Selection
+    ) -> pd.DataFrame:
+        return self._read(lambda connection: frame(connection, selection))
 
     def _read(self, query: Callable[[sqlite3.Connection], _Result]) -> _Result:
         self.flush()

@@ -17,12 +17,15 @@ from llmkit.events import (
     TextDelta,
     TokensDecoded,
 )
+from llmkit.fingerprint import extras, fingerprint
 from llmkit.records.calls import CallRecord
 from llmkit.records.columns import RUNS, STEPS
 from llmkit.records.process import this_process
+from llmkit.records.store import save_run
 from llmkit.records.values import clean, copied, plain, to_json
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from llmkit.engines.decoder import Token
@@ -69,6 +72,8 @@ class RunRecord:
             case StepStart():
                 self._text.clear()
                 self._reasoning.clear()
+                if self.row:
+                    self.row["build"] = plain(event.build, "category")
             case TokensDecoded():
                 self._add_tokens(event.step, event.tokens)
             case Start():
@@ -80,11 +85,20 @@ class RunRecord:
                     self._add_step(step)
                 self._end(event)
 
+    @property
+    def name(self) -> str:
+        """What it is, for messages."""
+        return f"Run {self.row.get('run_id')}"
+
     def draw_up(self) -> None:
         """Bring the row's text up to what has come; for a run that hasn't ended."""
         if self.row.get("status") == "running":
             self.row["text"] = clean("".join(self._text))
             self.row["reasoning"] = clean("".join(self._reasoning))
+
+    def save(self, connection: sqlite3.Connection) -> int | None:
+        """Write what isn't on disk yet, inside the caller's transaction; return the key of the run's row."""
+        return save_run(connection, self)
 
     def saved(self, key: int) -> None:
         """Note that all of it is on disk, the run under ``key``."""
@@ -109,12 +123,14 @@ class RunRecord:
         if not self.row:
             return
         status = next(status for kind, status in STATUS_OF_END.items() if isinstance(event, kind))
+        seed = self.row["seed"]
         self.row |= copied(RUNS, "end", event)
+        self.row["seed"] = seed if self.row["seed"] is None else self.row["seed"]
         self.row |= {"status": status, "step_count": len(self._finished_steps)}
 
 
 def _row_of_start(event: Start) -> dict[str, Any]:
-    process = this_process()
+    process, further = this_process(), extras(event)
     return {
         **dict.fromkeys(column.name for column in RUNS),
         **copied(RUNS, "start", event),
@@ -126,6 +142,10 @@ def _row_of_start(event: Start) -> dict[str, Any]:
         "metadata": to_json(event.metadata) if event.metadata else None,
         "settings": to_json(event.settings.model_dump()),
         "messages": to_json([message.to_dict() for message in event.messages]),
+        "seed": plain(event.seed, "Int64"),
+        "revision": plain(event.revision, "category"),
+        "fingerprint": fingerprint(event, event.revision),
+        "extras": to_json(further) if further else None,
     }
 
 

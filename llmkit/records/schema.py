@@ -92,7 +92,25 @@ _CALLS_APPROVALS = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_RUNS_STEPS_TOKENS, _CALLS_APPROVALS)
+# What was asked beyond messages and settings; columns that are added stand last, behind the texts.
+_ASKED_VOTES = (
+    "ALTER TABLE runs ADD COLUMN build TEXT",
+    "ALTER TABLE runs ADD COLUMN revision TEXT",
+    "ALTER TABLE runs ADD COLUMN fingerprint TEXT",
+    "ALTER TABLE runs ADD COLUMN extras TEXT",
+    "CREATE INDEX runs_by_fingerprint ON runs (fingerprint) WHERE fingerprint IS NOT NULL",
+    """
+    CREATE TABLE votes (
+        key INTEGER PRIMARY KEY,
+        comparison_id TEXT NOT NULL, session_id TEXT, created REAL NOT NULL, judge TEXT NOT NULL,
+        a_cell INTEGER, b_cell INTEGER, first TEXT, verdict TEXT NOT NULL,
+        a_label TEXT, b_label TEXT, question TEXT, reason TEXT
+    )
+    """,
+    "CREATE INDEX votes_by_comparison ON votes (comparison_id)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_RUNS_STEPS_TOKENS, _CALLS_APPROVALS, _ASKED_VOTES)
 VERSION = len(MIGRATIONS)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmkit.records.columns import APPROVALS, RUNS, STEPS, TOKENS, TOOL_CALLS
 from llmkit.records.database import transaction
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from llmkit.records.columns import Column
     from llmkit.records.record import RunRecord
 
-_RUN = (*(column.name for column in RUNS), "host", "pid", "process_started", "settings", "messages")
+_RUN = (
+    *(column.name for column in RUNS),
+    *("host", "pid", "process_started", "settings", "messages", "revision", "fingerprint", "extras"),
+)
 _TOKEN = tuple(column.name for column in TOKENS)
 
 
@@ -45,7 +48,24 @@ _SAVE_CALL = _upsert("tool_calls", "run", ("number", *_own(TOOL_CALLS)), unique=
 _SAVE_APPROVAL = _upsert("approvals", "run", ("number", *_own(APPROVALS)), unique="run, number")
 
 
-def save(connection: sqlite3.Connection, records: Sequence[RunRecord], name: str) -> None:
+class Record(Protocol):
+    """What the ledger can keep: a run, a vote."""
+
+    key: int | None
+    row: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What it is, to begin a message with."""
+
+    def save(self, connection: sqlite3.Connection) -> int | None:
+        """Write what isn't on disk yet, inside the caller's transaction; return the row's key."""
+
+    def saved(self, key: int) -> None:
+        """Note that all of it is on disk, under ``key``."""
+
+
+def save(connection: sqlite3.Connection, records: Sequence[Record], name: str) -> None:
     """Write ``records`` in one transaction and tell them so.
 
     Raises
@@ -57,17 +77,18 @@ def save(connection: sqlite3.Connection, records: Sequence[RunRecord], name: str
     """
     with transaction(connection):
         check_version(connection, name)
-        keys = [_save_run(connection, record) for record in records]
+        keys = [record.save(connection) for record in records]
         make_images(connection)
     for record, key in zip(records, keys, strict=True):
+        if key is None:
+            raise RuntimeError(f"SQLite gave {record.name} no key.")
         record.saved(key)
 
 
-def _save_run(connection: sqlite3.Connection, record: RunRecord) -> int:
+def save_run(connection: sqlite3.Connection, record: RunRecord) -> int | None:
+    """Write what isn't on disk yet of a run; return the key of its row."""
     cursor = connection.execute(_SAVE_RUN, {**record.row, "key": record.key})
     key = record.key if record.key is not None else cursor.lastrowid
-    if key is None:
-        raise RuntimeError("SQLite gave the new run no key.")
     connection.executemany(_SAVE_STEP, [{**row, "run": key} for row in record.steps])
     connection.executemany(_SAVE_TOKEN, [{**row, "run": key} for row in record.tokens])
     connection.executemany(_SAVE_CALL, [{**row, "run": key} for row in record.calls.calls.unsaved.values()])

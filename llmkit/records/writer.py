@@ -8,16 +8,17 @@ import sqlite3
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from llmkit.errors import LedgerError
 from llmkit.records.database import in_memory, is_damage, open_ledger, replace_damaged
-from llmkit.records.recorder import Recorder
 from llmkit.records.store import save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from llmkit.records.store import Record
 
 SAVE_INTERVAL = 1.0
 """Seconds after which text that streams is on disk at the latest."""
@@ -37,7 +38,18 @@ class _Flush(threading.Event):
         self.last = last
 
 
-_Task: TypeAlias = tuple[Recorder, bool] | _Flush
+class Entry(Protocol):
+    """What brings a record to the writer: a run's recorder, a vote."""
+
+    @property
+    def record(self) -> Record:
+        """What is to be written."""
+
+    def fold(self) -> None:
+        """Bring the record up to what has come."""
+
+
+_Task: TypeAlias = tuple[Entry, bool] | _Flush
 
 
 class Writer:
@@ -65,8 +77,8 @@ class Writer:
         self._closed = False
         self._pid = os.getpid()
         # These belong to whoever writes: the thread, and after its end the one that closes.
-        self._due: dict[Recorder, float] = {}
-        self._unsaved: dict[Recorder, None] = {}
+        self._due: dict[Entry, float] = {}
+        self._unsaved: dict[Entry, None] = {}
         self._retry_time = 0.0
         self.failure: Exception | None = None
 
@@ -75,7 +87,7 @@ class Writer:
         """How many runs have something that isn't on disk though it should be."""
         return len(self._unsaved)
 
-    def submit(self, recorder: Recorder, urgent: bool) -> None:
+    def submit(self, recorder: Entry, urgent: bool) -> None:
         """Have ``recorder``'s run written, at once if urgent, else within a second. Never blocks, never raises."""
         if self._closed or os.getpid() != self._pid:
             _logger.warning("The ledger %s is closed: what a run does now isn't recorded", self._name)
@@ -227,7 +239,7 @@ class Writer:
         self.failure = None
         self._unsaved.clear()
 
-    def _save(self, recorders: list[Recorder]) -> None:
+    def _save(self, recorders: list[Entry]) -> None:
         try:
             save(self._open(), [recorder.record for recorder in recorders], self._name)
         except (sqlite3.OperationalError, LedgerError):
@@ -238,7 +250,7 @@ class Writer:
                     recorder.record.key = None
             self._save_each(recorders)
 
-    def _save_each(self, recorders: list[Recorder]) -> None:
+    def _save_each(self, recorders: list[Entry]) -> None:
         """Save one by one, so that a record that can't be saved takes no other with it."""
         for recorder in recorders:
             try:
@@ -246,7 +258,7 @@ class Writer:
             except (sqlite3.OperationalError, LedgerError):
                 raise
             except Exception:
-                _logger.exception("Run %s couldn't be recorded", recorder.record.row.get("run_id"))
+                _logger.exception("%s couldn't be recorded", recorder.record.name)
 
     def _failed(self, error: Exception) -> None:
         if not self.failure:

@@ -15,13 +15,13 @@ def signature_text(schema: Mapping[str, Any]) -> str:
     required = schema.get("required", ())
     parts = []
     for name, each in schema.get("properties", {}).items():
-        kind = _kind(each)
+        kind = type_text(each)
         default = f" = {shown(each['default'])}" if isinstance(each, dict) and "default" in each else " = …"
         parts.append(f"{name}: {kind}{'' if name in required else default}")
     return ", ".join(parts)
 
 
-def _kind(schema: Any) -> str:
+def type_text(schema: Any) -> str:
     """Return a schema's type in a word or two."""
     match schema:
         case {"$ref": str(reference)}:
@@ -31,9 +31,9 @@ def _kind(schema: Any) -> str:
         case {"const": value}:
             kind = shown(value)
         case {"anyOf": [*branches]} | {"oneOf": [*branches]}:
-            kind = " | ".join(dict.fromkeys(map(_kind, branches)))
+            kind = " | ".join(dict.fromkeys(map(type_text, branches)))
         case {"type": "array", "items": items}:
-            kind = f"{_kind(items)}[]"
+            kind = f"{type_text(items)}[]"
         case {"type": "string", "format": str(form)}:
             kind = form
         case {"type": str(word)}:

@@ -171,6 +171,11 @@ class Tool:
         about = f"{summary} " if summary else ""
         return f"<Tool {self.name}({signature_text(self.parameters)}) — {about}[{', '.join(facts)}]>"
 
+    def _repr_html_(self) -> str:
+        from llmkit.notebook.displays.tool import html
+
+        return html(self)
+
 
 def _is_duration(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmkit.log import EventLog
+from llmkit.presenting import Displayed
 from llmkit.tracing.frame import spans_frame
 from llmkit.tracing.picture import timeline_svg
 from llmkit.tracing.plain import timeline_text
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from llmkit.tracing.span import Span
 
 
-class Trace:
+class Trace(Displayed):
     """What a run did, and when. Shows as a timeline in a notebook, prints as one in plain text.
 
     As a value it is of the moment when it was made. In a notebook that somebody looks at, the timeline of a run that

@@ -76,6 +76,17 @@ def get_weather(city: str) -> dict:
         "document.activeElement.matches('.llmkit-run-card')",
         640,
     ),
+    Picture(
+        "grid",
+        (
+            "import llmkit as lk\n\nsession = lk.Session(seed=4, max_output_tokens=220)",
+            """session.compare("Explain {topic} to {who}.", topic=["gravity", "a rainbow"],
+                who=["a child", "a physicist"], temperature=[0, 0.8])""",
+        ),
+        "decoding",
+        "[...document.querySelectorAll('.llmkit-grid-text')].every(text => text.innerText.length > 330)",
+        760,
+    ),
 )
 
 
@@ -104,7 +115,7 @@ def take(server: Server, browser: Browser, picture: Picture, theme: Theme) -> No
     notebook.run_cell(0)
     page.wait_for_function("() => document.body.innerText.includes('ready')")
     notebook.run_cell(1)
-    live = notebook.output(1).locator("section.llmkit-run")
+    live = notebook.output(1).locator("section:is(.llmkit-run, .llmkit-grid)")
     expect(live).to_have_attribute("data-status", picture.status, timeout=30_000)
     page.wait_for_function(f"() => {picture.moment}")
     DOCS.mkdir(exist_ok=True)

@@ -12,10 +12,11 @@ import pytest
 from llmkit.cancellation import CancelToken
 from llmkit.engines.base import Decoded, Note, TextPiece
 from llmkit.engines.decoder import Done, Prefill
+from llmkit.engines.raw import RawRequest
 from llmkit.engines.remote.config import Remote
-from llmkit.engines.remote.raw import RawRequest
 from llmkit.engines.remote.source import connect
 from llmkit.errors import APIError, ContextLengthError
+from llmkit.output import output_from
 from llmkit.settings import settings_from
 from llmkit.tools.choice import ToolChoice
 from llmkit.tools.define import tool_from
@@ -241,3 +242,17 @@ def test_raw_completions_continue_a_text(subject: Subject) -> None:
     assert whole.index is None
     assert isinstance(whole.delta, Done)
     assert (whole.delta.reason, whole.delta.generated_tokens) == ("length", 3)
+
+
+def test_an_output_is_held_to_where_the_server_can_and_said_where_it_cant(subject: Subject) -> None:
+    """CONTRACT 49: response_format; the answer is checked in either case, by the run."""
+    spec = output_from({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]})
+    assert spec is not None
+    heard = subject.ask("Is the sky blue?", output=spec)
+    notes = [delta.text for delta in heard.deltas if isinstance(delta, Note)]
+    if subject.name == "llamacpp":
+        assert spec.parse(heard.text)["ok"] in {True, False}
+        assert notes == []
+    else:
+        assert "no structured output" in notes[0]
+        assert heard.text

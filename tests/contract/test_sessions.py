@@ -55,6 +55,20 @@ def test_the_next_turn_reuses_the_conversation(session: lk.Session) -> None:
     assert cached >= (stats_of(first).prompt_tokens or 0) - 1
 
 
+def test_a_run_asked_again_says_the_same_and_a_table_is_mapped_once(session: lk.Session) -> None:
+    """CONTRACT 42: same seed, same text, whatever else is running; so what the ledger has needn't be decoded again."""
+    table = ["apples", "stones"]
+    job = session.map(table, "Say something about {value}.", temperature=0.9, max_output_tokens=4)
+    run = session.complete("Say something about rivers.", temperature=0.9, max_output_tokens=4)
+    replay = run.replay()
+    assert replay.same, str(replay)
+    assert replay.now.build == replay.original.build != ""
+    assert job.frame["error"].isna().all()
+    again = session.map(table, "Say something about {value}.", temperature=0.9, max_output_tokens=4).frame
+    assert again["text"].tolist() == job.frame["text"].tolist()
+    assert again["source"].tolist() == ["ledger", "ledger"]
+
+
 def test_a_cancel_leaves_the_session_usable(session: lk.Session) -> None:
     """CONTRACT 7: cancelled within a token, and the next run is sound."""
     before = session.complete("Name a colour.").text

@@ -213,10 +213,13 @@ class Heard:
         return last
 
 
+OWN = ("tools", "tool_choice", "cache", "output", "provider_options")
+
+
 def asked(prompt: Any = "Hi.", *, id_: str = "r-0", **fields: Any) -> EngineRequest:
     """Return a request; what is no field of one is a setting."""
     seed = fields.get("seed", 5)
-    own = {name: fields.pop(name) for name in ("tools", "tool_choice", "cache") if name in fields}
+    own = {name: fields.pop(name) for name in OWN if name in fields}
     return EngineRequest(id_, messages_from(prompt), settings_from(fields), seed, **own)
 
 

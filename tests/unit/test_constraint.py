@@ -10,7 +10,8 @@ from llguidance import LLMatcher, LLTokenizer
 from pydantic import BaseModel, Field
 
 from llmkit.errors import ValidationError
-from llmkit.prompting.constraint import Thought, call_rules, check_grammar, constraint, fitted, schema_problem
+from llmkit.prompting.arguments import bound
+from llmkit.prompting.constraint import Thought, answer_rules, check_grammar, constraint
 from llmkit.prompting.splitter import Markers
 from llmkit.tools.choice import ToolChoice, tools_from
 from llmkit.tools.dialects.detect import dialect_named
@@ -42,7 +43,7 @@ def fits(grammar: str, text: str) -> bool:
 
 
 def rules(choice: ToolChoice, tools: tuple[Tool, ...] = BOTH, dialect: Any = None, room: int = 500) -> str:
-    found = call_rules(dialect or GenericDialect(), tools, choice, room=room)
+    found = answer_rules(dialect or GenericDialect(), tools, choice, room=room)
     assert found is not None
     return found
 
@@ -89,8 +90,8 @@ def test_with_auto_the_generic_format_lets_words_or_valid_calls_through() -> Non
 
 
 def test_with_auto_a_model_with_a_format_of_its_own_is_free() -> None:
-    assert call_rules(dialect_named("hermes"), BOTH, ToolChoice(), room=500) is None
-    assert call_rules(GenericDialect(), BOTH, ToolChoice("none"), room=500) is None
+    assert answer_rules(dialect_named("hermes"), BOTH, ToolChoice(), room=500) is None
+    assert answer_rules(GenericDialect(), BOTH, ToolChoice("none"), room=500) is None
 
 
 @pytest.mark.parametrize("dialect", ["hermes", "llama3", "mistral"])
@@ -130,14 +131,14 @@ def test_control_tokens_are_named_by_id() -> None:
     [
         ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, "uniqueItems"),
         ({"not": {"type": "string"}}, "not"),
-        ({"type": "string", "pattern": "(?=a)b"}, "look-ahead"),
+        ({"type": "string", "pattern": "(?=a)b"}, "lookaround"),
     ],
 )
 def test_a_schema_that_cant_be_enforced_is_refused_by_tool_and_keyword(keywords: dict[str, Any], said: str) -> None:
     """CONTRACT 18, 50: before decoding, naming the keyword."""
     tool = raw_tool(**keywords)
     with pytest.raises(ValidationError, match=f"'f'.*{said}") as caught:
-        call_rules(GenericDialect(), (tool,), ToolChoice("required"), room=500)
+        answer_rules(GenericDialect(), (tool,), ToolChoice("required"), room=500)
     assert caught.value.field == "tools"
 
 
@@ -167,13 +168,13 @@ def test_texts_lists_and_numbers_end_within_the_room_there_is() -> None:
         """Send."""
 
     (tool,) = tools_from([mail])
-    properties = fitted(tool, 400).parameters["properties"]
+    properties = bound(tool, 400).parameters["properties"]
     assert properties["to"]["maxLength"] == 9000
     assert properties["body"]["maxLength"] <= 400
     assert 8 <= properties["tags"]["maxItems"] <= 400
     assert (properties["copies"]["minimum"], properties["copies"]["maximum"]) == (1 - 2**53, 2**53 - 1)
     assert "maxLength" not in tool.parameters["properties"]["body"]
-    assert fitted(tool, -5).parameters["properties"]["body"]["maxLength"] > 0
+    assert bound(tool, -5).parameters["properties"]["body"]["maxLength"] > 0
 
 
 def test_a_mapping_ends_too() -> None:
@@ -189,7 +190,7 @@ def test_a_mapping_ends_too() -> None:
 
 
 def test_a_schema_that_can_be_enforced_has_no_problem() -> None:
-    assert [schema_problem(tool) for tool in WEATHER] == [None]
+    assert [bound(tool, 500).name for tool in WEATHER] == ["get_weather"]
 
 
 def test_a_grammar_that_cant_be_read_is_refused() -> None:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmkit.errors import LedgerError, ValidationError
-from llmkit.records import Ledger, aggregate, export_json, frames, history
-from llmkit.records.columns import APPROVALS, MODELS, RUNS, STEPS, TOKENS, TOOL_CALLS, Column, column_table
+from llmkit.records import Ledger, Vote, aggregate, export_json, frames, history
+from llmkit.records.columns import APPROVALS, MODELS, RUNS, STEPS, TOKENS, TOOL_CALLS, VOTES, Column, column_table
 from llmkit.records.image import IMAGE
 from llmkit.results import Stats, Usage
 from tests.unit.ledger_runs import TOKENS as DECODED
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DECLARED = {"runs": RUNS, "steps": STEPS, "tokens": TOKENS, "tool_calls": TOOL_CALLS, "approvals": APPROVALS}
+DECLARED = {
+    "runs": RUNS,
+    "steps": STEPS,
+    "tokens": TOKENS,
+    "tool_calls": TOOL_CALLS,
+    "approvals": APPROVALS,
+    "votes": VOTES,
+}
 
 
 @pytest.fixture
@@ -42,6 +49,7 @@ def frame_of(ledger: Ledger, table: str) -> pd.DataFrame:
         "tokens": lambda: ledger.tokens("run-1"),
         "tool_calls": ledger.tool_calls,
         "approvals": ledger.approvals,
+        "votes": ledger.votes,
     }
     return read[table]()
 
@@ -61,6 +69,7 @@ def test_a_frame_has_the_declared_columns_and_dtypes_also_when_empty(ledger: Led
     story.ask("1", "get_weather", city="Tokyo")
     story.finish_step("Because.", stats=None, usage=Usage())
     story.end("Because.")
+    ledger.vote(Vote(comparison_id="c", a_cell=0, b_cell=1, verdict="a"))
     full = frame_of(ledger, table)
     assert (len(full) > 0, dtypes(full)) == (True, declared)
 
@@ -91,6 +100,8 @@ def test_every_column_is_in_the_table_and_described(ledger: Ledger, table: str) 
         (Ledger.tokens, TOKENS),
         (Ledger.tool_calls, TOOL_CALLS),
         (Ledger.approvals, APPROVALS),
+        (frames.votes_frame, VOTES),
+        (Ledger.votes, VOTES),
         (history, RUNS),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 
 from llmkit.errors import LedgerError
 from llmkit.events import ToolCallMade
-from llmkit.records import Ledger, LedgerWarning, history, schema
+from llmkit.records import Ledger, LedgerWarning, Vote, history, schema
 from llmkit.records.database import PAGE_SIZE
 from llmkit.records.schema import VERSION
 from llmkit.records.writer import Writer
@@ -21,7 +21,7 @@ from llmkit.tools.calls import ToolCall
 from tests.unit.ledger_runs import Story, record_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 @pytest.fixture
@@ -76,22 +76,30 @@ def test_an_older_ledger_is_migrated_with_its_runs(old_runs: Path, monkeypatch: 
     assert execute(old_runs, "SELECT count(*) FROM notes") == (0,)
 
 
-@pytest.fixture
-def version_1(path: Path) -> Path:
-    """Return the path of a ledger that was written by the first version: a dump of it, read back."""
+def restored(path: Path, version: int) -> Path:
+    """Return the path of a ledger that an earlier version wrote: a dump of it, read back."""
     connection = sqlite3.connect(path)
-    connection.executescript(Path(__file__).with_name("ledger_v1.sql").read_text(encoding="utf-8"))
+    connection.executescript(Path(__file__).with_name(f"ledger_v{version}.sql").read_text(encoding="utf-8"))
     connection.close()
     return path
 
 
-def contents(path: Path) -> dict[str, list[Any]]:
+@pytest.fixture
+def version_1(path: Path) -> Path:
+    """Return the path of a ledger of the first version."""
+    return restored(path, 1)
+
+
+def contents(path: Path, tables: Sequence[str] = ("runs", "steps", "tokens", "labels")) -> dict[str, list[Any]]:
+    """Return the known values of all rows, by column; but for the images, which are made anew."""
     connection = sqlite3.connect(path)
-    tables = ("runs", "steps", "tokens", "labels")
+    connection.row_factory = sqlite3.Row
     rows = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
     connection.close()
-    rows["runs"] = [row[:1] + row[2:] for row in rows["runs"]]  # all but the image, which is made anew
-    return rows
+    return {
+        table: [{name: row[name] for name in row.keys() if name != "image" and row[name] is not None} for row in found]  # noqa: SIM118 - a Row iterates its values
+        for table, found in rows.items()
+    }
 
 
 def test_a_ledger_of_version_1_loses_nothing_and_takes_tool_calls(version_1: Path) -> None:
@@ -111,21 +119,37 @@ def test_a_ledger_of_version_1_loses_nothing_and_takes_tool_calls(version_1: Pat
     assert contents(version_1)["steps"] == before["steps"]
 
 
-def test_processes_of_the_older_version_keep_their_records_until_told_why(
-    version_1: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ledger_of_version_2_loses_nothing_and_takes_votes(path: Path) -> None:
+    tables = ("runs", "steps", "tokens", "labels", "tool_calls", "approvals")
+    before = contents(restored(path, 2), tables)
+    assert execute(path, "PRAGMA user_version") == (2,)
+    ledger = Ledger(path)
+    assert contents(path, tables) == before
+    assert ledger.runs()["status"].tolist() == ["done", "failed"]
+    assert ledger.tool_calls()["outcome"].tolist() == ["success"]
+    assert ledger.approvals()["decided_by"].tolist() == ["panel"]
+    assert ledger.runs()["build"].isna().all()
+    assert ledger.votes().empty
+    ledger.vote(Vote(comparison_id="c", a_cell=0, b_cell=1, verdict="tie"))
+    record_run(ledger.recorder(), "new")
+    assert ledger.votes()["verdict"].tolist() == ["tie"]
+    ledger.close()
+    assert execute(path, "PRAGMA user_version") == (VERSION,)
+    known = "SELECT count(fingerprint), count(*) FROM runs"
+    assert execute(path, known) == (1, 3)
+
+
+def test_processes_of_the_older_version_keep_their_records_until_told_why(version_1: Path) -> None:
     """Whoever has the file open when a newer process migrates it writes no row that it would get wrong."""
-    with monkeypatch.context() as earlier:
-        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
-        earlier.setattr(schema, "VERSION", 1)
-        older = Ledger(version_1)
-        assert len(older.runs()) == 3
-        execute(version_1, f"PRAGMA user_version = {VERSION}")
-        record_run(older.recorder(), "late")
-        with pytest.warns(LedgerWarning, match=f"has version {VERSION}; this llmkit knows versions up to 1. Upgrade"):
-            older.flush()
-        with pytest.warns(LedgerWarning, match="are lost"):
-            older.close()
+    older = Ledger(version_1)
+    assert len(older.runs()) == 3
+    execute(version_1, f"PRAGMA user_version = {VERSION + 1}")
+    record_run(older.recorder(), "late")
+    known = f"has version {VERSION + 1}; this llmkit knows versions up to {VERSION}. Upgrade"
+    with pytest.warns(LedgerWarning, match=known):
+        older.flush()
+    with pytest.warns(LedgerWarning, match="are lost"):
+        older.close()
     assert execute(version_1, "SELECT count(*) FROM runs") == (3,)
 
 

@@ -26,7 +26,8 @@ def test_one_step() -> None:
     run = session("Hello.").complete("Hi", **told.callbacks)
 
     assert kinds(run) == [
-        "start", "step-start", "prefill", "text-start", "text-delta", "text-end", "step-finish", "finish",
+        "start",
+        "step-start", "prefill", "text-start", "text-delta", "text-end", "response-done", "step-finish", "finish",
     ]  # fmt: skip
     assert told.table == [
         "on_start 'Hi'",
@@ -46,8 +47,8 @@ def test_two_steps_with_a_tool() -> None:
     assert kinds(run) == [
         "start",
         "step-start", "prefill", "tool-input-start", "tool-input-delta", "tool-input-end", "tool-call",
-        "approval-rules", "approval-decision", "tool-start", "tool-result", "step-finish",
-        "step-start", "prefill", "text-start", "text-delta", "text-end", "step-finish", "finish",
+        "response-done", "approval-rules", "approval-decision", "tool-start", "tool-result", "step-finish",
+        "step-start", "prefill", "text-start", "text-delta", "text-end", "response-done", "step-finish", "finish",
     ]  # fmt: skip
     assert told.table == [
         "on_start 'Weather?'",

@@ -201,7 +201,7 @@ def test_text_and_calls_come_in_order_whatever_the_script() -> None:
     run.emit(events.TextStart, step=1)
     run.text("日本", " 🙂")
     run.call(call_id="3")
-    parts = [part if isinstance(part, str) else part["id"] for part in in_order(state.to_dict())]
+    parts = [part["id"] if isinstance(part, dict) else part for part in in_order(state.to_dict())]
     assert parts == ["0", "Hello 🙂 wörld", "1", "2", "\n\n日本 🙂", "3"]
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from llmkit.errors import ValidationError
-from llmkit.output.schema import Checker, enforceable
+from llmkit.output.schema import Checker, Enforceable, enforceable
 from llmkit.output.schema.patterns import PatternError, full, none_of, searched
 from tests.unit.json_schema_suite import accepts, matcher, outcomes, walk, written
 from tests.unit.schemas import schemas
@@ -74,6 +74,25 @@ def test_of_200_generated_schemas_each_is_refused_or_lets_valid_texts_alone_thro
     assert [each for each in refusals if " at #" not in each and "nothing fits it" not in each] == []
     assert enforced >= 150
     assert texts >= 2 * enforced
+
+
+def test_limits_for_the_room_there_is_leave_valid_texts_and_take_none_in() -> None:
+    """CONTRACT 49: what lets an answer end allows nothing that the schema doesn't."""
+    chance = random.Random(2)  # noqa: S311 - the same every time
+    limited = texts = 0
+    for schema in schemas(60):
+        try:
+            bound = Enforceable(schema)
+        except ValidationError:
+            continue
+        limited += bound.within(200) is not bound.schema
+        text = walk(matcher(bound.within(200)), chance)
+        if text is not None:
+            texts += 1
+            assert Checker(schema).problems(json.loads(text)) == [], (schema, text)
+
+    assert limited >= 50
+    assert texts >= 48
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from llmkit.engines.base import CallStart, Decoded, Note, TextPiece
 from llmkit.engines.decoder import Done, Prefill
+from llmkit.engines.raw import RawRequest
 from llmkit.engines.remote.answer import Answer
-from llmkit.engines.remote.raw import RawRequest
 from llmkit.engines.remote.sse import DONE, EventDecoder
 from llmkit.errors import StreamError
 from llmkit.settings import settings_from
@@ -87,7 +87,13 @@ def test_text_streams_and_ends_once(server: FaultServer, open_: Opened) -> None:
     heard = hear(open_(server))
     assert heard.text == "Hello there."
     assert heard.done == Done(
-        "stop", raw_reason="stop", prompt_tokens=12, cached_tokens=8, generated_tokens=5, reasoning_tokens=2
+        "stop",
+        raw_reason="stop",
+        prompt_tokens=12,
+        cached_tokens=8,
+        generated_tokens=5,
+        reasoning_tokens=2,
+        provider_data={"id": "c-1", "model": "m"},
     )
 
 

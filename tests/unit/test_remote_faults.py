@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import email.utils
 import json
+import runpy
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,7 @@ from llmkit.errors import (
     StreamError,
     ValidationError,
 )
+from tests.unit.fault_cases import CASES, Outcome, outcomes
 from tests.unit.fault_server import (
     FaultServer,
     Heard,
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 open_ = pytest.fixture(opened)
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
@@ -63,6 +67,38 @@ def broken(server: FaultServer, open_: Opened, reply: Reply) -> Heard:
     assert heard.text == "Hello"
     assert heard.done.reason == "error"
     return heard
+
+
+@pytest.fixture(scope="module")
+def played() -> list[Outcome]:
+    return list(outcomes())
+
+
+def test_every_fault_is_an_error_that_says_what_it_is_and_whether_it_may_pass(played: list[Outcome]) -> None:
+    """CONTRACT 57: typed errors, one tree; what had come is kept."""
+    assert [each.case for each in played] == list(CASES)
+    for each in played:
+        case, error = each.case, each.error
+        assert (type(error), error.code) == (case.error, case.code), case
+        assert each.text == ("Hello" if case.keeps else ""), case
+        if not case.keeps:
+            assert error.retryable == case.retryable, case
+        assert len(each.message) > 20, case
+
+
+def test_the_page_of_faults_is_what_they_give(played: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it isn't: ``python docs/server_errors.py``."""
+    monkeypatch.setattr("tests.unit.fault_cases.outcomes", lambda: played)
+    made = runpy.run_path(str(DOCS / "server_errors.py"))["table"]()
+    assert (DOCS / "server-errors.md").read_text(encoding="utf-8") == made
+
+
+def test_pieces_that_come_a_byte_at_a_time_are_read(server: FaultServer, open_: Opened) -> None:
+    """CONTRACT 58: streaming, however slowly it trickles in."""
+    whole_stream = b"".join(stream(delta("Grüße "), delta("🦙"), delta(finish="stop")).pieces)
+    server.play(Reply(tuple(whole_stream[at : at + 1] for at in range(len(whole_stream)))))
+    heard = hear(open_(server))
+    assert (heard.text, heard.done.reason) == ("Grüße 🦙", "stop")
 
 
 STATUSES = [

@@ -13,7 +13,7 @@ import pytest
 
 import llmkit
 from llmkit.engines.base import Note
-from llmkit.engines.remote.body import json_schema_format, wire_messages
+from llmkit.engines.remote.body import wire_messages
 from llmkit.engines.remote.config import Remote, is_remote, remote_from
 from llmkit.engines.remote.probe import Server
 from llmkit.engines.remote.secret import Secret
@@ -218,15 +218,6 @@ def test_options_come_last(server: FaultServer, open_: Opened) -> None:
 def test_text_that_utf8_cant_hold_is_mended(server: FaultServer, open_: Opened) -> None:
     hear(open_(server), asked("a\ud83d\udc1f\ud800b"))
     assert server.bodies[0]["messages"][0]["content"] == "a🐟\ufffdb"
-
-
-def test_a_schema_becomes_a_response_format() -> None:
-    """CONTRACT 49: the hook for structured output."""
-    made = json_schema_format({"type": "object"}, "person")
-    assert made == {
-        "type": "json_schema",
-        "json_schema": {"name": "person", "schema": {"type": "object"}, "strict": True},
-    }
 
 
 def test_reasoning_goes_along_within_its_turn_alone() -> None:

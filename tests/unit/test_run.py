@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 import llmkit as lk
-from llmkit.events import Abort, Event, Finish, Start, StepFinish, StepStart, TextDelta, TextEnd, TextStart
+from llmkit.events import (
+    Abort,
+    Event,
+    Finish,
+    ResponseDone,
+    Start,
+    StepFinish,
+    StepStart,
+    TextDelta,
+    TextEnd,
+    TextStart,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +57,9 @@ def test_events_are_numbered_from_zero_without_gaps(scripted: Make) -> None:
 
 
 def test_the_events_of_a_plain_run_come_in_order(scripted: Make) -> None:
-    """CONTRACT 45: start, step-start, text start, deltas, end, step-finish, finish."""
+    """CONTRACT 45, 53: start, step-start, text start, deltas, end, response-done, step-finish, finish."""
     kinds = [type(event) for event in scripted("Hi.").complete("Hi").events if event.type not in {"prefill", "load"}]
-    assert kinds == [Start, StepStart, TextStart, TextDelta, TextDelta, TextEnd, StepFinish, Finish]
+    assert kinds == [Start, StepStart, TextStart, TextDelta, TextDelta, TextEnd, ResponseDone, StepFinish, Finish]
 
 
 def test_async_readers_work_in_any_loop(scripted: Make) -> None:

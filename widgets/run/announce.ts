@@ -1,12 +1,19 @@
-// What a screen reader hears: each change of status, each call to decide on, and the finished answer; not each token.
+// What a screen reader hears: each change of status, each call to decide on, now and then how many rows a table has, and
+// the finished answer; not each token.
 
-import { render } from "./markdown";
-import { isOver, pending, type Call, type RunState, type Status } from "./protocol";
+import { announce } from "../shared/announcer";
+import { compact, count, sizeWords } from "../shared/json_words";
+import { render } from "../shared/markdown";
+import type { JSONNode } from "../shared/partial";
+import { isOver, pending, type Call, type Status } from "./protocol";
 import type { RunStore } from "./store";
 import { oneLine } from "../shared/visible";
 import { statusWords } from "./words";
 
-const KEEP = 30_000;
+/** How often rows are counted aloud, at most. */
+const ROWS_EVERY = 5_000;
+/** A value that is longer than this, as JSON text, isn't read out. */
+const LONGEST = 400;
 /** Too fleeting to be said, or said better: calls are announced one by one. */
 const UNSAID = new Set<Status>(["starting", "prefill", "approval", "tools"]);
 
@@ -19,13 +26,23 @@ export function announceChanges(store: RunStore): () => void {
     for (const call of waiting) if (!asked.has(call.id)) announce(question(call));
     asked = new Set(waiting.map((call) => call.id));
   };
+  let rowsAt = performance.now();
+  let rows = 0;
+  const announceRows = (): void => {
+    const now = rowsOf(store.reading?.root);
+    if (isOver(store.state.status) || now <= rows || performance.now() - rowsAt < ROWS_EVERY) return;
+    announce(`${count(now, "row")} so far`);
+    rowsAt = performance.now();
+    rows = now;
+  };
   announceCalls();
   return store.subscribe(() => {
     const { state } = store;
     announceCalls();
+    announceRows();
     if (state.status === status) return;
     status = state.status;
-    if (!UNSAID.has(status)) announce(sentence(state));
+    if (!UNSAID.has(status)) announce(sentence(store));
   });
 }
 
@@ -33,27 +50,20 @@ function question({ name, short }: Call): string {
   return `The model asks to call ${oneLine(name, 80)}${short === "" ? "" : ` with ${short}`}. Approve or deny?`;
 }
 
-function sentence(state: RunState): string {
+function sentence({ state, reading }: RunStore): string {
   if (!isOver(state.status)) return `${state.model}: ${statusWords(state)}`;
-  const rest = state.error?.message ?? render(state.text).textContent.trim();
-  return `${state.model}: ${statusWords(state)}. ${rest}`;
+  const answer = reading?.root === undefined ? render(state.text).textContent.trim() : valueWords(reading.root);
+  return `${state.model}: ${statusWords(state)}. ${(state.error ?? state.output_error)?.message ?? answer}`;
 }
 
-/** One live region for the page, outside the output: a finished run's output is replaced while it is being read. */
-function announce(text: string): void {
-  const line = document.createElement("p");
-  line.textContent = text;
-  region().append(line);
-  setTimeout(() => line.remove(), KEEP);
+/** How many rows a value has, if it shows as a table. */
+function rowsOf(root: JSONNode | undefined): number {
+  return root?.kind === "array" && root.items[0]?.kind === "object" ? root.items.length : 0;
 }
 
-function region(): HTMLElement {
-  const there = document.querySelector<HTMLElement>(".llmkit-announcer");
-  if (there !== null) return there;
-  const region = document.createElement("div");
-  region.className = "llmkit-announcer";
-  region.setAttribute("role", "log");
-  region.setAttribute("aria-live", "polite");
-  document.body.append(region);
-  return region;
+function valueWords(root: JSONNode): string {
+  const rows = rowsOf(root);
+  if (rows > 0) return count(rows, "row");
+  const text = compact(root, LONGEST);
+  return oneLine(text.endsWith("…") && sizeWords(root) !== "" ? sizeWords(root) : text, LONGEST + 1);
 }

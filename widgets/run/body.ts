@@ -5,14 +5,7 @@ import { make } from "../shared/dom";
 import { focusIsFree } from "./focus";
 import { isOver, type RunState } from "./protocol";
 import type { RunStore } from "./store";
-import { StreamedMarkdown } from "./streamed";
-
-interface Stretch {
-  element: HTMLElement;
-  text: StreamedMarkdown;
-  /** Where its text starts in the run's. */
-  from: number;
-}
+import { Stretch, type Form } from "./stretch";
 
 export class Body {
   readonly element = make("div", "body");
@@ -20,6 +13,8 @@ export class Body {
   private readonly stretches: Stretch[] = [];
   private readonly cards = new Map<string, Card>();
   private waiting = new Set<string>();
+  /** Whether the answer shows as it is written, not as the value that it is. */
+  raw = false;
 
   constructor(store: RunStore) {
     this.store = store;
@@ -32,11 +27,26 @@ export class Body {
       const card = this.cards.get(call.id) ?? this.add(call.id, call.at);
       card.update(call, this.store.lost);
     }
+    if (state.output !== null && this.stretches.at(-1)!.from < state.output.from) this.begin(state.output.from);
     this.stretches.forEach((stretch, index) => {
-      stretch.text.update(state.text.slice(stretch.from, this.stretches[index + 1]?.from));
-      if (index < this.stretches.length - 1 || isOver(state.status)) stretch.text.settle();
+      const text = state.text.slice(stretch.from, this.stretches[index + 1]?.from);
+      const over = index < this.stretches.length - 1 || isOver(state.status) || this.store.lost;
+      const isOutput = stretch.from === state.output?.from;
+      stretch.update(text, isOutput ? this.outputForm(state) : "markdown", over, this.store.reading);
     });
     this.moveFocus(focused);
+  }
+
+  dispose(): void {
+    for (const stretch of this.stretches) stretch.dispose();
+  }
+
+  /** What should be JSON and isn't, from its first letter on, is shown like any other answer. */
+  private outputForm({ output }: RunState): Form {
+    if (output?.kind === "text") return "markdown";
+    const { reading } = this.store;
+    if (reading === undefined || this.raw) return "text";
+    return reading.root === undefined && reading.broken ? "markdown" : "value";
   }
 
   /** Cards of one place stand together; text that follows them begins a new stretch. */
@@ -54,10 +64,9 @@ export class Body {
   }
 
   private begin(from: number): void {
-    const element = make("div", "markdown");
-    element.classList.add("llmkit-run-answer");
-    this.element.append(element);
-    this.stretches.push({ element, text: new StreamedMarkdown(element), from });
+    const stretch = new Stretch(from);
+    this.element.append(stretch.element);
+    this.stretches.push(stretch);
   }
 
   /** After a decision the focus goes on to the next card; a new one takes it only from nobody. */

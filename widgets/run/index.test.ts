@@ -1,49 +1,8 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { AnyModel } from "@anywidget/types";
 import widget from "./index";
 import type { RunState } from "./protocol";
+import { FakeModel } from "../shared/testing";
 import { call, state } from "./testing";
-
-/** A model as anywidget gives it, with the kernel's part played by the test. */
-class FakeModel {
-  readonly sent: unknown[] = [];
-  private readonly handlers = new Map<string, Set<(message?: unknown) => void>>();
-
-  constructor(private value: RunState) {}
-
-  get(): RunState {
-    return this.value;
-  }
-
-  on(name: string, handler: () => void): void {
-    this.handlers.set(name, (this.handlers.get(name) ?? new Set()).add(handler));
-  }
-
-  off(name: string, handler: () => void): void {
-    this.handlers.get(name)?.delete(handler);
-  }
-
-  send(message: unknown): void {
-    this.sent.push(message);
-  }
-
-  deliver(message: unknown): void {
-    for (const handler of this.handlers.get("msg:custom") ?? []) handler(message);
-  }
-
-  push(value: RunState): void {
-    this.value = value;
-    this.tell("change:state");
-  }
-
-  tell(name: string): void {
-    for (const handler of this.handlers.get(name) ?? []) handler();
-  }
-
-  get asModel(): AnyModel<{ state: RunState }> {
-    return this as unknown as AnyModel<{ state: RunState }>;
-  }
-}
 
 function open(first: RunState) {
   const model = new FakeModel(first);

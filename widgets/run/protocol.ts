@@ -39,6 +39,12 @@ export interface Stats {
   generated_tokens: number | null;
 }
 
+/** What the last step's answer must be, and where in the run's text it begins. */
+export interface OutputAsked {
+  kind: "json" | "array" | "choice" | "regex" | "grammar" | "text";
+  from: number;
+}
+
 export interface RunError {
   kind: string;
   code: string;
@@ -134,6 +140,9 @@ export interface RunState {
   rate: number | null;
   stats: Stats | null;
   error: RunError | null;
+  output: OutputAsked | null;
+  /** Why the answer of a run that is done isn't what the output asks for. */
+  output_error: RunError | null;
   finish_reason: string | null;
 }
 

@@ -13,6 +13,7 @@ import {
   type RunState,
   type ToKernel,
 } from "./protocol";
+import { PartialJSON } from "../shared/partial";
 
 /** How long a silent run, or an unanswered question, is left alone before the state is asked for (again). */
 const PATIENCE = { silence: 15_000, question: 1_000 };
@@ -24,6 +25,9 @@ export class RunStore {
   state: RunState;
   /** Whether the kernel that ran this is gone: nothing that is decided now could reach it. */
   lost = false;
+  /** The answer's value so far, where JSON is asked for. */
+  reading: PartialJSON | undefined;
+  private readFrom = 0;
   private readonly send: (message: ToKernel) => void;
   private readonly listeners = new Set<() => void>();
   private readonly rulings = new Map<string, (ruled: Ruled) => void>();
@@ -38,6 +42,7 @@ export class RunStore {
   constructor(state: RunState, send: (message: ToKernel) => void) {
     this.state = state;
     this.send = send;
+    this.read();
   }
 
   /** Tell the kernel that a page is here; its answer closes the hole between the first state and this moment. */
@@ -135,9 +140,23 @@ export class RunStore {
 
   private become(state: RunState): void {
     this.state = state;
+    this.read();
     this.expectMore();
     this.attend();
     for (const listener of this.listeners) listener();
+  }
+
+  private read(): void {
+    const { output, text, status } = this.state;
+    if (output?.kind !== "json" && output?.kind !== "array") {
+      this.reading = undefined;
+      return;
+    }
+    if (this.readFrom !== output.from) this.reading = undefined;
+    this.readFrom = output.from;
+    this.reading ??= new PartialJSON();
+    this.reading.update(text.slice(output.from));
+    if (isOver(status)) this.reading.close();
   }
 
   private ask(): void {

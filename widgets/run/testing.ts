@@ -20,6 +20,8 @@ export function state(changes: Partial<RunState> = {}): RunState {
     rate: null,
     stats: null,
     error: null,
+    output: null,
+    output_error: null,
     finish_reason: null,
     ...changes,
   };

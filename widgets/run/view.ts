@@ -1,12 +1,13 @@
 // One view of a run: built once, then painted from the state.
 
 import { Body } from "./body";
-import { copy } from "./copy";
+import { copy } from "../shared/copy";
 import { make, say } from "../shared/dom";
 import { isOver, type RunState } from "./protocol";
 import { Rules } from "./rules";
 import type { RunStore } from "./store";
-import { StreamedMarkdown } from "./streamed";
+import { StreamedMarkdown } from "../shared/streamed";
+import { visible } from "../shared/visible";
 import { footerWords, rateWords, statusWords } from "./words";
 
 /** The prompt's progress shows only when reading it takes longer than this, in milliseconds. */
@@ -30,6 +31,7 @@ export class RunView {
   private readonly bar = make("div", "bar", { role: "progressbar" }, this.fill);
   private readonly stop = make("button", "button", { type: "button", title: "Stop this run" }, "Stop");
   private readonly copy = make("button", "button", { type: "button", title: "Copy the answer as Markdown" }, "Copy");
+  private readonly json = make("button", "button", { type: "button", "aria-pressed": "false" }, "JSON");
   private readonly thoughts = make("div", "markdown");
   private readonly reasoning = make("details", "reasoning", {}, make("summary", "summary", {}, "Reasoning"), this.thoughts);
   private readonly body: Body;
@@ -51,6 +53,7 @@ export class RunView {
     this.element = this.build();
     this.stop.addEventListener("click", () => this.onStop());
     this.copy.addEventListener("click", () => void this.onCopy());
+    this.json.addEventListener("click", () => this.onJSON());
     this.reasoning.addEventListener("toggle", () => this.paint());
     this.unsubscribe = store.subscribe(() => this.schedule());
     this.paint();
@@ -61,15 +64,16 @@ export class RunView {
     this.unsubscribe();
     clearTimeout(this.paintTimer);
     clearTimeout(this.prefillTimer);
+    this.body.dispose();
     this.element.remove();
   }
 
   private build(): HTMLElement {
     const dot = make("span", "dot", { "aria-hidden": "true" });
-    const buttons = make("span", "buttons", {}, this.stop, this.copy);
+    const buttons = make("span", "buttons", {}, this.stop, this.json, this.copy);
     const who = make("span", "who", {}, dot, this.status, this.model, this.engine);
     const header = make("header", "header", {}, who, this.rate, buttons);
-    const section = make("section", "view", {}, header, this.bar, this.note);
+    const section = make("section", "view", { role: "group" }, header, this.bar, this.note);
     section.classList.add("llmkit-run");
     section.append(this.reasoning, this.body.element, this.rules.element, this.error, this.footer);
     return section;
@@ -89,6 +93,7 @@ export class RunView {
     this.paintTimer = undefined;
     const before = performance.now();
     const { state } = this.store;
+    this.element.toggleAttribute("data-unfit", state.output_error !== null);
     this.element.dataset["status"] = this.store.lost && !isOver(state.status) ? "lost" : state.status;
     this.element.setAttribute("aria-label", `Answer of ${state.model || "a model"}`);
     this.element.setAttribute("aria-busy", String(!isOver(state.status) && !this.store.lost));
@@ -110,6 +115,9 @@ export class RunView {
     this.stop.hidden = isOver(state.status) || this.store.lost;
     if (hadFocus && this.stop.hidden) this.copy.focus();
     this.copy.hidden = state.text === "";
+    this.json.hidden = this.store.reading?.root === undefined;
+    this.json.title = this.body.raw ? "Show the value" : "Show the JSON text";
+    this.copy.title = this.store.reading === undefined ? "Copy the answer as Markdown" : "Copy the JSON text";
   }
 
   private paintProgress(state: RunState): void {
@@ -141,9 +149,10 @@ export class RunView {
   }
 
   private paintEnd(state: RunState): void {
-    this.error.hidden = state.error === null;
-    if (state.error !== null && this.error.childElementCount === 0) {
-      this.error.append(make("strong", "kind", {}, state.error.kind), make("span", "message", {}, state.error.message));
+    const error = state.error ?? state.output_error;
+    this.error.hidden = error === null;
+    if (error !== null && this.error.childElementCount === 0) {
+      this.error.append(make("strong", "kind", {}, error.kind), make("span", "message", {}, visible(error.message)));
     }
     say(this.footer, isOver(state.status) ? footerWords(state) : "");
   }
@@ -165,8 +174,15 @@ export class RunView {
     this.stop.disabled = true;
   }
 
+  private onJSON(): void {
+    this.body.raw = !this.body.raw;
+    this.json.setAttribute("aria-pressed", String(this.body.raw));
+    this.paint();
+  }
+
   private async onCopy(): Promise<void> {
-    const copied = await copy(this.store.state.text);
+    const { text, output } = this.store.state;
+    const copied = await copy(text.slice(output?.from ?? 0));
     this.copy.textContent = copied ? "Copied" : "Can't copy here";
     setTimeout(() => (this.copy.textContent = "Copy"), COPIED_FOR);
   }

@@ -26,7 +26,7 @@ export function statusWords(state: RunState): string {
     case "tools":
       return "Running tools";
     case "done":
-      return "Done";
+      return doneWords(state);
     case "cancelled":
       return "Cancelled";
     case "error":
@@ -41,6 +41,11 @@ export function footerWords(state: RunState): string {
 
 export function rateWords(rate: number | null): string {
   return rate === null ? "" : `${rate.toFixed(rate < 10 ? 1 : 0)} tokens/s`;
+}
+
+function doneWords({ output_error, finish_reason }: RunState): string {
+  if (output_error === null) return "Done";
+  return finish_reason === "length" ? "Cut off" : "Not what was asked for";
 }
 
 function waitingWords(count: number): string {

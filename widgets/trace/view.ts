@@ -4,7 +4,7 @@ import { Footer, Header } from "./around";
 import { Axis } from "./axis";
 import { DetailsView } from "./details";
 import { make, set, style } from "./dom";
-import { ownKeys } from "./keys";
+import { ownKeys } from "../shared/keys";
 import { Layout } from "./layout";
 import { current, GAP, outline, type Outline } from "./outline";
 import { isOver, runOf, type TraceState } from "./protocol";
@@ -68,7 +68,7 @@ export class TraceView {
 
   private build(): HTMLElement {
     const parts = [this.header.element, this.chart, this.footer.element];
-    const section = make("section", "view", { "aria-label": "Timeline" }, ...parts);
+    const section = make("section", "view", { role: "group", "aria-label": "Timeline" }, ...parts);
     section.classList.add("llmkit-timeline");
     return section;
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llmkit.engines.base import Decoded, Note, ReasoningPiece, TextPiece
@@ -33,6 +34,7 @@ _REASONS: Final[dict[str, Any]] = {
     "content_filter": "content-filter",
 }
 _OTHER: Final[Any] = "other"
+_TOLD: Final = ("id", "model", "created", "system_fingerprint", "service_tier")
 _CALLED: Final = ("tool_calls", "function_call")
 _LARGEST: Final = 1 << 53
 
@@ -76,6 +78,8 @@ class Answer:
         self._tokens = 0
         self._spoke = False
         self._raw_reason = ""
+        self._told: dict[str, Any] = {}
+        self._refusal: list[str] = []
         self._usage: dict[str, Any] = {}
         self._timings: dict[str, Any] = {}
 
@@ -103,6 +107,8 @@ class Answer:
             return []
         self._usage = _dict(chunk.get("usage")) or self._usage
         self._timings = _dict(chunk.get("timings")) or self._timings
+        if "id" not in self._told:
+            self._told = _told(chunk)
         deltas: list[Delta] = _prefill(chunk)
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
@@ -128,6 +134,10 @@ class Answer:
     def _choice(self, choice: dict[str, Any]) -> list[Delta]:
         said = _dict(choice.get("delta")) or _dict(choice.get("message")) or {"content": choice.get("text")}
         thought, text = _parts(said)
+        refusal = said.get("refusal")
+        if not text and isinstance(refusal, str):
+            text = refusal
+            self._refusal.append(refusal)
         calls = said.get("tool_calls")
         if not calls and isinstance(said.get("function_call"), dict):
             calls = [{"index": 0, "function": said["function_call"]}]
@@ -163,7 +173,9 @@ class Answer:
             deltas.append(Note("The server didn't hold the model to tool_choice: the answer calls no tool."))
         if self._wants_logprobs and self.begun and not self._tokens and done.reason != "cancelled":
             deltas.append(Note("The server sent no log-probabilities."))
-        return [*deltas, _counted(done, self._usage, self._timings)]
+        refusal = {"refusal": "".join(self._refusal)} if any(self._refusal) else {}
+        counted = _counted(done, self._usage, self._timings)
+        return [*deltas, replace(counted, provider_data={**self._told, **refusal})]
 
 
 def _parts(said: dict[str, Any]) -> tuple[str, str]:
@@ -179,8 +191,17 @@ def _parts(said: dict[str, Any]) -> tuple[str, str]:
         thought += "".join(_parts({"content": part["thinking"]})[1] for part in parts if "thinking" in part)
     else:
         text = content if isinstance(content, str) else ""
-    refusal = said.get("refusal")
-    return thought, text or (refusal if isinstance(refusal, str) else "")
+    return thought, text
+
+
+def _told(chunk: dict[str, Any]) -> dict[str, Any]:
+    """Return what a chunk tells of the answer as a whole."""
+    known = {name: chunk.get(name) for name in _TOLD}
+    return {
+        name: value[:200] if isinstance(value, str) else value
+        for name, value in known.items()
+        if (isinstance(value, str) and value) or _count(value) is not None
+    }
 
 
 def _prefill(chunk: dict[str, Any]) -> list[Delta]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from llmkit.engines.remote.characters import whole_characters
+from llmkit.engines.remote.outputs import output_fields, output_messages
 from llmkit.errors import ValidationError
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _ALWAYS: Final = ("temperature", "top_p")
 """Settings that are sent also at llmkit's defaults, so that what a run's record says of them is true."""
+
+_OURS: Final = (*_ALWAYS, "response_format")
+"""Fields that can be done without where a server refuses them, unless the user chose them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,6 @@ def chat_body(
     request: EngineRequest,
     server: Server,
     *,
-    response_format: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Body:
     """Return what ``/chat/completions`` is sent.
@@ -66,18 +69,23 @@ def chat_body(
         What is asked.
     server : Server
         What the server is, as far as it says.
-    response_format : mapping, optional
-        As :func:`json_schema_format` makes one.
     options : mapping, optional
         Further fields; they replace others of the same name.
+
+    Raises
+    ------
+    ValidationError
+        For an output that the server can't be held to.
     """
-    settings, notes = request.settings, []
+    settings = request.settings
+    held, notes = output_fields(request, server, options or {})
     fields: dict[str, Any] = {
         "model": server.model,
-        "messages": wire_messages(request.messages),
+        "messages": wire_messages(output_messages(request)),
         **_streaming(server),
         **sampling_fields(settings, server),
         **_tool_fields(request.tools, request.tool_choice),
+        **held,
     }
     if settings.logprobs is not None:
         fields["logprobs"] = True
@@ -94,8 +102,6 @@ def chat_body(
             fields["thinking_token_budget"] = settings.reasoning_budget
         else:
             notes.append("The server isn't known to keep a budget for reasoning; reasoning_budget changes nothing.")
-    if response_format is not None:
-        fields["response_format"] = dict(response_format)
     return _body(fields, settings, options, notes)
 
 
@@ -105,17 +111,20 @@ def text_body(
     server: Server,
     *,
     options: Mapping[str, Any] | None = None,
+    stream: bool = True,
+    notes: Sequence[str] = (),
 ) -> Body:
     """Return what ``/completions`` is sent for a text, several, or token ids."""
     fields: dict[str, Any] = {
         "model": server.model,
         "prompt": prompt if isinstance(prompt, str) else list(prompt),
-        **_streaming(server),
+        **(_streaming(server) if stream else {"stream": False}),
         **sampling_fields(settings, server),
     }
-    if settings.logprobs is not None:
+    # mlx_lm.server takes no number here, and tells ids without texts, or the likeliest token in place of its own.
+    if settings.logprobs is not None and server.kind != "mlx_lm":
         fields["logprobs"] = settings.logprobs
-    return _body(fields, settings, options)
+    return _body(fields, settings, options, notes)
 
 
 def prompt_text(request: EngineRequest) -> str:
@@ -130,12 +139,7 @@ def prompt_text(request: EngineRequest) -> str:
         raise ValidationError("Tools need the server's chat endpoint: Remote(api='chat').", field="tools")
     if any(not isinstance(part, str) for message in request.messages for part in message.content):
         raise ValidationError("Images need the server's chat endpoint: Remote(api='chat').", field="messages")
-    return "\n\n".join(message.text for message in request.messages)
-
-
-def json_schema_format(schema: Mapping[str, Any], name: str = "output") -> dict[str, Any]:
-    """Return the ``response_format`` that holds an answer to a JSON schema."""
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": dict(schema), "strict": True}}
+    return "\n\n".join(message.text for message in output_messages(request))
 
 
 def sampling_fields(settings: Settings, server: Server) -> dict[str, Any]:
@@ -208,7 +212,7 @@ def refused_field(fields: Mapping[str, Any], error: APIError, chosen: frozenset[
         return None
     parameter = error.details.get("param") if isinstance(error.details, dict) else None
     # `max_tokens` is sent under its other name, and stop strings are cut out here anyway.
-    names = ("stream_options", "return_progress", "stream", "max_tokens", "stop", *sorted(set(_ALWAYS) - chosen))
+    names = ("stream_options", "return_progress", "stream", "max_tokens", "stop", *sorted(set(_OURS) - chosen))
     for name in names:
         named = parameter == name or re.search(rf"(?<![\w.]){name}\b", error.message)
         if named and fields.get(name) not in (None, False):

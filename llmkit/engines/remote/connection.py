@@ -108,6 +108,7 @@ class Connection:
                         good, fault = self._good(batch, response)
                         yield good
                         if fault is not None:
+                            del batch, good  # or a traceback that tells local variables would quote the server
                             raise fault
 
     async def close(self) -> None:
@@ -121,19 +122,30 @@ class Connection:
         decoder = EventDecoder()
         async with aclosing(self._bytes(response)) as pieces:
             async for piece in pieces:
-                batch, fault = _decoded(decoder.feed(piece))
+                batch, fault = self._decoded(decoder.feed(piece))
                 if DONE in batch:
                     await _drain(pieces)
                 if batch:
                     yield batch
                 if fault is not None:
+                    del piece, batch
                     raise fault
                 if DONE in batch:
                     return
-        batch, fault = _decoded(decoder.finish())
+        batch, fault = self._decoded(decoder.finish())
         yield batch
         if fault is not None:
+            del batch
             raise fault
+
+    def _decoded(self, values: Iterator[Any]) -> tuple[list[Any], StreamError | None]:
+        """Return the values up to the first that can't be read, and why it can't."""
+        batch: list[Any] = []
+        try:
+            batch.extend(values)
+        except StreamError as error:
+            return batch, StreamError(self.faults.masked(error.message))
+        return batch, None
 
     async def _whole(self, response: AsyncAPIResponse[Any]) -> bytes:
         body = bytearray()
@@ -240,16 +252,6 @@ async def until(stopped: asyncio.Event, source: AsyncGenerator[T, None]) -> Asyn
             step.cancel()
             await asyncio.gather(step, return_exceptions=True)
         await source.aclose()
-
-
-def _decoded(values: Iterator[Any]) -> tuple[list[Any], StreamError | None]:
-    """Return the values up to the first that can't be read, and why it can't."""
-    batch: list[Any] = []
-    try:
-        batch.extend(values)
-    except StreamError as error:
-        return batch, error
-    return batch, None
 
 
 def _is_error(value: dict[str, Any]) -> bool:

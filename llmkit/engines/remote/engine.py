@@ -10,29 +10,39 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from llmkit.background import loop_thread
 from llmkit.cancellation import CancelToken, Stopped
 from llmkit.engines.base import EngineInfo, Note
+from llmkit.engines.decoder import Done
+from llmkit.engines.raw import RawPiece
 from llmkit.engines.remote.answer import Answer
 from llmkit.engines.remote.body import chat_body, prompt_text, refused_field, text_body, without
 from llmkit.engines.remote.connection import until
-from llmkit.engines.remote.raw import RawAnswers, RawPiece
+from llmkit.engines.remote.holding import holding_fields
+from llmkit.engines.remote.outputs import refused_note, text_output_fields
+from llmkit.engines.remote.raw import RawAnswers
 from llmkit.engines.remote.secret import Secret
 from llmkit.errors import APIError, EngineError, Error, StreamError, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
     from llmkit.caches import NamedCaches
     from llmkit.engines.base import Delta, EngineRequest
+    from llmkit.engines.decoder import Token
+    from llmkit.engines.raw import RawRequest
     from llmkit.engines.remote.body import Body
     from llmkit.engines.remote.config import Remote
     from llmkit.engines.remote.connection import Connection
     from llmkit.engines.remote.probe import Server
-    from llmkit.engines.remote.raw import RawRequest
+    from llmkit.engines.score import ScoreRequest
 
 SLOTS = 256
 """Requests that may be under way at once; the server queues what it can't decode."""
 
 _CLOSE_TIME = 10.0
-_REPLACED = {"temperature", "top_p"}
+_REPLACED = {
+    "temperature": "The server refuses temperature; it decides by itself.",
+    "top_p": "The server refuses top_p; it decides by itself.",
+    "response_format": refused_note(),
+}
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -112,12 +122,18 @@ class RemoteEngine:
         """
         if request.cache is not None:
             raise _no_caches(self.remote)
+        if request.beginning:
+            raise ValidationError(
+                f"{self.remote.host} can't go on from the midst of an answer: the servers' interface has no place for "
+                "its beginning. Branch runs of a model that runs here (engine='llamacpp' or 'mlx').",
+                field="beginning",
+            )
         path, body = self._asked(request)
         for note in body.notes:
             yield Note(note)
         async with aclosing(self._answered(path, body, cancel, Answer.to(request))) as deltas:
             async for delta in deltas:
-                yield delta
+                yield self._masked(delta) if isinstance(delta, Done) else delta
 
     async def complete_raw(self, request: RawRequest, cancel: CancelToken) -> AsyncIterator[RawPiece]:
         """Continue texts or token ids.
@@ -131,17 +147,32 @@ class RemoteEngine:
             request.prompt,
             request.settings,
             self.server,
-            options={**request.fields, **self.remote.options},
+            options={**holding_fields(request.output, self.server), **self.remote.options, **request.fields},
+            stream=request.stream,
         )
+        body = replace(body, headers=_secret(request.headers))
         answers = RawAnswers(request)
         async with aclosing(self._answered("/completions", body, cancel, answers)) as pieces:
             async for piece in pieces:
-                yield RawPiece(None, piece) if isinstance(piece, Note) else piece
+                if isinstance(piece, Note):
+                    yield RawPiece(None, piece)
+                else:
+                    delta = piece.delta
+                    yield RawPiece(piece.index, self._masked(delta)) if isinstance(delta, Done) else piece
+
+    async def score(self, request: ScoreRequest, cancel: CancelToken) -> tuple[Token, ...]:
+        """Score a text; see :meth:`llmkit.engines.base.Engine.score`."""
+        from llmkit.engines.remote.score import scored
+
+        return await scored(self.complete_raw, request, cancel, self.remote.host)
 
     def close(self) -> None:
         """End all requests and disconnect; blocks. A second call does nothing."""
         if self._closing.cancel("the model was unloaded"):
             loop_thread().start(self._connection.close).result(_CLOSE_TIME)
+
+    def _masked(self, done: Done) -> Done:
+        return replace(done, provider_data=self._connection.faults.masked(done.provider_data))
 
     def _asked(self, request: EngineRequest) -> tuple[str, Body]:
         options = {**self.remote.options, **request.provider_options}
@@ -149,9 +180,10 @@ class RemoteEngine:
             path, body = "/chat/completions", chat_body(request, self.server, options=options)
         else:
             text = prompt_text(request)
-            path, body = "/completions", text_body(text, request.settings, self.server, options=options)
-        headers = {name: Secret(value, field=f"headers[{name!r}]") for name, value in request.headers.items()}
-        return path, replace(body, headers=headers)
+            held, notes = text_output_fields(request, self.server, options)
+            options = {**held, **options}
+            path, body = "/completions", text_body(text, request.settings, self.server, options=options, notes=notes)
+        return path, replace(body, headers=_secret(request.headers))
 
     async def _answered(
         self, path: str, body: Body, cancel: CancelToken, answer: Taker[T]
@@ -212,12 +244,13 @@ class RemoteEngine:
                     raise
                 refused = (*refused, name)
             else:
-                self._refused[path] = refused
-                return [Note(_replaced(name)) for name in refused if name in _REPLACED], first, batches
+                # It may have been the one schema that the server couldn't read.
+                self._refused[path] = tuple(name for name in refused if name != "response_format")
+                return [Note(_REPLACED[name]) for name in refused if name in _REPLACED], first, batches
 
 
-def _replaced(name: str) -> str:
-    return f"The server refuses {name}; it decides by itself."
+def _secret(headers: Mapping[str, str]) -> dict[str, Secret]:
+    return {name: Secret(value, field=f"headers[{name!r}]") for name, value in headers.items()}
 
 
 def _broken_off(error: Error) -> Error:

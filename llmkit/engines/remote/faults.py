@@ -95,6 +95,10 @@ class Faults:
         self._host = host
         self._secrets = secrets
 
+    def masked(self, value: Any) -> Any:
+        """Return a text or JSON value of the server's without the secrets in it."""
+        return hide(value, self._secrets)
+
     def answered(self, status: int | None, body: Any, headers: Mapping[str, str]) -> Error:
         """Return the error for an answer that is none.
 
@@ -120,7 +124,7 @@ class Faults:
             status=status,
             code=code,
             details=said.details,
-            request_id=headers.get("x-request-id") or headers.get("request-id"),
+            request_id=self.masked(headers.get("x-request-id") or headers.get("request-id")),
             retry_after=retry_after(headers),
         )
         if any(word in (said.kind, said.code) for word in _SPENT):

@@ -1,73 +1,19 @@
-"""Raw completions: texts or token ids continued, without messages, several at a time."""
+"""What a server sends of several raw continuations, told apart."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmkit.engines.decoder import Done
+from llmkit.engines.raw import RawPiece
 from llmkit.engines.remote.answer import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from llmkit.engines.base import Delta
-    from llmkit.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class RawRequest:
-    """Prompts to continue.
-
-    Parameters
-    ----------
-    id : str
-        Unique among the requests in flight.
-    prompt : str, tuple of str, or tuple of int
-        A text, several, or token ids.
-    settings : Settings
-        How to sample and when to end.
-    n : int
-        How many continuations of each prompt.
-    echo : bool
-        Whether the prompt comes first in the text.
-    options : mapping
-        Further fields of the body, such as a server's own for grammars.
-    """
-
-    id: str
-    prompt: str | tuple[str, ...] | tuple[int, ...]
-    settings: Settings
-    n: int = 1
-    echo: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        """How many continuations there will be: those of the first prompt first."""
-        several = not isinstance(self.prompt, str) and all(isinstance(part, str) for part in self.prompt)
-        return self.n * (len(self.prompt) if several else 1)
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The body's fields beyond prompt and settings."""
-        return {**({"n": self.n} if self.n > 1 else {}), **({"echo": True} if self.echo else {}), **self.options}
-
-
-@dataclass(frozen=True, slots=True)
-class RawPiece:
-    """A piece of a continuation.
-
-    Parameters
-    ----------
-    index : int or None
-        Which continuation; ``None`` for the request as a whole, whose ``Done`` comes last and holds the counts.
-    delta : Delta
-        The piece; each continuation ends with a ``Done`` of its own.
-    """
-
-    index: int | None
-    delta: Delta
+    from llmkit.engines.raw import RawRequest
 
 
 class RawAnswers:

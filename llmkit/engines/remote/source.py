@@ -34,6 +34,10 @@ class RemoteSource:
         self.name = self.remote.name
         self.reason = f"on {self.remote.host}"
 
+    def revision(self) -> str | None:
+        """Return ``None``: a server doesn't say which weights it holds."""
+        return None
+
     def load(self, tell: Listener, closed: Callable[[], bool]) -> Engine:  # noqa: ARG002 - it is short
         """Return the engine, having asked the server what it is; blocks."""
         tell(stage="load", file=self.remote.host)

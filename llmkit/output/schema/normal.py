@@ -18,6 +18,7 @@ from llmkit.output.schema.keywords import ANNOTATIONS, KINDS, check_keywords, re
 from llmkit.output.schema.nodes import distinct, root
 from llmkit.output.schema.numbers import listed, number, same
 from llmkit.output.schema.objects import objects
+from llmkit.output.schema.room import fitted, rounded
 from llmkit.output.schema.strings import string
 from llmkit.output.schema.writing import written
 from llmkit.tools.dialects.grammar import json_expression
@@ -50,17 +51,52 @@ def enforceable(schema: Mapping[str, Any] | bool, *, generated: bool = False) ->
     ValidationError
         For a keyword that can't be enforced; names it and where it stands. Also if nothing fits the schema.
     """
-    whole = root(schema, checked=generated)
-    made = _Normal()
-    start = made.name((whole,))
-    made.finish()
-    result = written(made.definitions, start)
-    if result is None:
-        raise ValidationError("The output can't be bound to its schema: nothing fits it.", field="output")
-    problem = grammar_problem(f"start: {json_expression(result)}")
-    if problem is not None:
-        raise ValidationError(f"The output can't be bound to its schema: {problem}", field="output")
-    return result
+    return Enforceable(schema, generated=generated).schema
+
+
+class Enforceable:
+    """A schema that decoding can be bound to; see :func:`enforceable`.
+
+    Parameters
+    ----------
+    schema : Mapping or bool
+        A JSON schema.
+    generated : bool
+        Whether pydantic wrote it, or it was checked already.
+
+    Raises
+    ------
+    ValidationError
+        For a keyword that can't be enforced, and if nothing fits the schema.
+
+    Attributes
+    ----------
+    schema : dict
+        What decoding is bound to, however long the answer gets.
+    """
+
+    def __init__(self, schema: Mapping[str, Any] | bool, *, generated: bool = False) -> None:
+        made = _Normal()
+        self._start = made.name((root(schema, checked=generated),))
+        made.finish()
+        self._definitions = made.definitions
+        result = written(made.definitions, self._start)
+        if result is None:
+            raise ValidationError("The output can't be bound to its schema: nothing fits it.", field="output")
+        problem = grammar_problem(f"start: {json_expression(result)}")
+        if problem is not None:
+            raise ValidationError(f"The output can't be bound to its schema: {problem}", field="output")
+        self.schema: dict[str, Any] = result
+        self._fitted: dict[int, dict[str, Any]] = {}
+
+    def within(self, room: int) -> dict[str, Any]:
+        """Return what decoding is bound to if there are so many tokens for it."""
+        room = rounded(room)
+        if room not in self._fitted:
+            limited = written(*fitted(self._definitions, self._start, room))
+            writable = limited is not None and grammar_problem(f"start: {json_expression(limited)}") is None
+            self._fitted[room] = limited if limited is not None and writable else self.schema
+        return self._fitted[room]
 
 
 class _Normal:

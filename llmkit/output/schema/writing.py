@@ -29,11 +29,11 @@ def written(definitions: Mapping[str, Schema], start: str) -> dict[str, Any] | N
     uses: dict[str, int] = {start: 1}
     waiting = [start]
     while waiting:
-        for name in _references(kept[waiting.pop()]):
+        for name in references(kept[waiting.pop()]):
             if name not in uses:
                 waiting.append(name)
             uses[name] = uses.get(name, 0) + 1
-    writer = _Writer(kept, {name for name, count in uses.items() if count > 1 and any(_references(kept[name]))})
+    writer = _Writer(kept, {name for name, count in uses.items() if count > 1 and any(references(kept[name]))})
     schema = writer.reference(start, 0)
     named: dict[str, Any] = {}
     while len(named) < len(writer.named):
@@ -124,19 +124,20 @@ def _pruned_array(schema: dict[str, Any], possible: set[str]) -> dict[str, Any]:
     return pruned
 
 
-def _references(schema: Schema) -> Iterator[str]:
+def references(schema: Schema) -> Iterator[str]:
+    """Yield the names that a definition refers to."""
     if isinstance(schema, bool):
         return
     if "$ref" in schema:
         yield schema["$ref"]
     for keyword in ("anyOf", "prefixItems"):
         for each in schema.get(keyword, ()):
-            yield from _references(each)
+            yield from references(each)
     for keyword in ("properties", "patternProperties"):
         for each in schema.get(keyword, {}).values():
-            yield from _references(each)
+            yield from references(each)
     for keyword in ("items", "additionalProperties"):
-        yield from _references(schema.get(keyword, False))
+        yield from references(schema.get(keyword, False))
 
 
 class _Writer:

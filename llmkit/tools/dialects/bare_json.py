@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmkit.tools.dialects.base import literal
-from llmkit.tools.dialects.grammar import repeated, rules
-from llmkit.tools.dialects.json_calls import JsonReader, call_expression
+from llmkit.tools.dialects.grammar import alternatives, json_expression, repeated, rules
+from llmkit.tools.dialects.json_calls import JsonReader
 from llmkit.tools.dialects.json_scan import CallKeys
 from llmkit.tools.dialects.reading import Bounds, Markers
 from llmkit.tools.dialects.tape import Broken, Script
@@ -49,9 +49,22 @@ class BareJsonDialect:
         return rules(
             [
                 ("calls", repeated("calls_one", literal("; "), many=many)),
-                ("calls_one", call_expression(tools, _KEYS)),
+                ("calls_one", alternatives([json_expression(_call_schema(tool)) for tool in tools])),
             ]
         )
+
+
+def _call_schema(tool: Tool) -> dict[str, Any]:
+    """Return the schema of a call: as JSON throughout, a call and another object may begin alike."""
+    arguments = dict(tool.parameters)
+    definitions: dict[str, Any] = {key: arguments.pop(key) for key in ("$defs", "definitions") if key in arguments}
+    return {
+        **definitions,
+        "type": "object",
+        "properties": {_KEYS.name[0]: {"enum": [tool.name]}, _KEYS.arguments[0]: arguments},
+        "required": [_KEYS.name[0], _KEYS.arguments[0]],
+        "additionalProperties": False,
+    }
 
 
 class BareJsonReader(JsonReader):

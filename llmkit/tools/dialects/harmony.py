@@ -61,6 +61,11 @@ class HarmonyDialect:
             ]
         )
 
+    def before_words(self, token: Token = literal) -> str:
+        """Return the Lark expression for what stands before the words of an answer: reasoning, and their header."""
+        thought = f'{token(_CHANNEL)} "analysis" {token(_MESSAGE)} /[^<]*/ {token(_ENDS[0])}'
+        return f'( {thought} {token(_START)} "assistant" )? {token(_CHANNEL)} "final" {token(_MESSAGE)}'
+
 
 class HarmonyReader(TapeReader):
     """Reads messages: their headers, and what they say."""

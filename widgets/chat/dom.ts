@@ -1,0 +1,16 @@
+import { make as makePart } from "../shared/dom";
+
+/** Make an element of class `llmkit-chat-<name>` with attributes and children. */
+export const make: typeof makePart = (tag, name, attributes = {}, ...children) => {
+  const element = makePart(tag, name, attributes, ...children);
+  element.className = `llmkit-chat-${name}`;
+  return element;
+};
+
+/** Make a button that calls `press`. */
+export function button(name: string, label: string, title: string, press: () => void): HTMLButtonElement {
+  const element = make("button", name, { type: "button", title }, label);
+  element.classList.add("llmkit-run-button");
+  element.addEventListener("click", press);
+  return element;
+}
