@@ -191,6 +191,10 @@ class Server:
             path = self.folder / ".lab/settings" / package / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
+        # Else each page that opens has the server start Node, to see whether Lab wants to be built.
+        page_config = self.folder / ".config/labconfig/page_config.json"
+        page_config.parent.mkdir(parents=True, exist_ok=True)
+        page_config.write_text(json.dumps({"buildCheck": False}))
 
     def _read_log(self) -> None:
         assert self._process.stdout is not None
