@@ -1,11 +1,7 @@
-import { make as makePart } from "../shared/dom";
+import { maker } from "../shared/dom";
 
 /** Make an element of class `llmkit-chat-<name>` with attributes and children. */
-export const make: typeof makePart = (tag, name, attributes = {}, ...children) => {
-  const element = makePart(tag, name, attributes, ...children);
-  element.className = `llmkit-chat-${name}`;
-  return element;
-};
+export const make = maker("chat");
 
 /** Make a button that calls `press`. */
 export function button(name: string, label: string, title: string, press: () => void): HTMLButtonElement {

@@ -1,12 +1,10 @@
-import { make as makePart } from "../shared/dom";
+import { maker } from "../shared/dom";
 import { labelOf } from "./words";
 
+export { set } from "../shared/dom";
+
 /** Make an element of class `llmkit-grid-<name>` with attributes and children. */
-export const make: typeof makePart = (tag, name, attributes = {}, ...children) => {
-  const element = makePart(tag, name, attributes, ...children);
-  element.className = `llmkit-grid-${name}`;
-  return element;
-};
+export const make = maker("grid");
 
 /** Make a button that calls `press`; the letter is its key. */
 export function button(label: string, title: string, press: () => void, key = ""): HTMLButtonElement {
@@ -17,11 +15,6 @@ export function button(label: string, title: string, press: () => void, key = ""
     press();
   });
   return element;
-}
-
-/** Set an attribute; touch the page only on a change. */
-export function set(element: Element, name: string, value: string): void {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
 /** Make a factor's name with a level of it. */

@@ -1,22 +1,9 @@
-/** Make an element of class `llmkit-playground-<name>` with attributes and children. */
-export function make<Tag extends keyof HTMLElementTagNameMap>(
-  tag: Tag,
-  name: string,
-  attributes: Record<string, string> = {},
-  ...children: (Node | string)[]
-): HTMLElementTagNameMap[Tag] {
-  const element = document.createElement(tag);
-  element.className = `llmkit-playground-${name}`;
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
+import { maker } from "../shared/dom";
 
-/** Set an element's text, hide it when there is none; touch the page only on a change. */
-export function say(element: HTMLElement, text: string): void {
-  if (element.textContent !== text) element.textContent = text;
-  element.hidden = text === "";
-}
+export { say } from "../shared/dom";
+
+/** Make an element of class `llmkit-playground-<name>` with attributes and children. */
+export const make = maker("playground");
 
 /** Set what a field holds, unless it does already: the caret stays. */
 export function fill(field: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement, text: string): void {

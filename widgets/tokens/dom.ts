@@ -1,11 +1,9 @@
-import { make as makePart } from "../shared/dom";
+import { maker } from "../shared/dom";
+
+export { write } from "../shared/dom";
 
 /** Make an element of class `llmkit-tokens-<name>` with attributes and children. */
-export const make: typeof makePart = (tag, name, attributes = {}, ...children) => {
-  const element = makePart(tag, name, attributes, ...children);
-  element.className = `llmkit-tokens-${name}`;
-  return element;
-};
+export const make = maker("tokens");
 
 /** Make a button that calls `press`. */
 export function button(name: string, label: string, press: () => void, title = ""): HTMLButtonElement {
@@ -13,9 +11,4 @@ export function button(name: string, label: string, press: () => void, title = "
   element.classList.add("llmkit-tokens-button");
   element.addEventListener("click", press);
   return element;
-}
-
-/** Set an element's text; touch the page only on a change. */
-export function write(element: HTMLElement, text: string): void {
-  if (element.textContent !== text) element.textContent = text;
 }

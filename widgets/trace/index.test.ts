@@ -1,41 +1,9 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { AnyModel } from "@anywidget/types";
+import { FakeModel } from "../shared/testing";
 import widget from "./index";
 import type { TraceState } from "./protocol";
 import { begun, row, state } from "./testing";
-
-/** A model as anywidget gives it, with the kernel's part played by the test. */
-class FakeModel {
-  readonly sent: unknown[] = [];
-  private readonly handlers = new Map<string, Set<(message?: unknown) => void>>();
-
-  constructor(private value: TraceState) {}
-
-  get(): TraceState {
-    return this.value;
-  }
-
-  on(name: string, handler: () => void): void {
-    this.handlers.set(name, (this.handlers.get(name) ?? new Set()).add(handler));
-  }
-
-  off(name: string, handler: () => void): void {
-    this.handlers.get(name)?.delete(handler);
-  }
-
-  send(message: unknown): void {
-    this.sent.push(message);
-  }
-
-  tell(name: string, message?: unknown): void {
-    for (const handler of this.handlers.get(name) ?? []) handler(message);
-  }
-
-  push(value: TraceState): void {
-    this.value = value;
-    this.tell("change:state");
-  }
-}
 
 function open(first: TraceState) {
   const model = new FakeModel(first);
