@@ -21,6 +21,7 @@ from llmkit.notebook.call_state import SETTLED
 from llmkit.notebook.output_answer import Answer
 from llmkit.notebook.run_state import Change, RunState
 from llmkit.notebook.words import call_line, error_line, summary
+from llmkit.waiting import wait_or_stop
 
 if TYPE_CHECKING:
     from llmkit.notebook.load_view import TerminalLoad
@@ -76,14 +77,7 @@ class Terminal:
         """Wait until all shown runs have ended and are printed. An interrupt stops them."""
         with self._lock:
             runs = [printed.run for printed in self._shown]
-        try:
-            for run in runs:
-                run.wait()
-        except KeyboardInterrupt:
-            for run in runs:
-                run.cancel()
-            for run in runs:
-                run.wait()
+        wait_or_stop(*runs)
         if runs:
             self._all_printed.wait(CATCH_UP_TIME)
 

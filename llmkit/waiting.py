@@ -170,3 +170,25 @@ def wait(done: threading.Event, timeout: float | None = None) -> bool:
 async def wait_async(done: threading.Event, timeout: float | None = None) -> bool:  # noqa: ASYNC109
     """Do what :func:`wait` does, without blocking the running loop; parameters and result are the same."""
     return await _waiter.wait_async(done, timeout)
+
+
+class Going(Protocol):
+    """Something that goes on by itself and can be stopped: a run, or a comparison of them."""
+
+    def wait(self) -> object:
+        """Wait for the end."""
+
+    def cancel(self) -> object:
+        """Stop it; returns at once."""
+
+
+def wait_or_stop(*going: Going) -> None:
+    """Wait until all have ended. An interrupt stops them, and their ends are awaited all the same."""
+    try:
+        for each in going:
+            each.wait()
+    except KeyboardInterrupt:
+        for each in going:
+            each.cancel()
+        for each in going:
+            each.wait()

@@ -23,6 +23,7 @@ from llmkit.notebook.output import Output, display_data
 from llmkit.notebook.run_state import RunState
 from llmkit.notebook.run_view import Run, RunView
 from llmkit.terminal import TERMINAL
+from llmkit.waiting import wait_or_stop
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -100,11 +101,7 @@ class Follower:
 
     def final(self) -> dict[str, str]:
         """Wait for the run's end and return its static output. An interrupt stops the run."""
-        try:
-            self._run.wait()
-        except KeyboardInterrupt:
-            self._run.cancel()
-            self._run.wait()
+        wait_or_stop(self._run)
         self._ended.wait(CATCH_UP_TIME)
         return static.bundle(self._state.to_dict())
 

@@ -10,6 +10,7 @@ from llmkit.notebook.grid_state import GridState
 from llmkit.notebook.grid_view import GridView
 from llmkit.notebook.output import Output
 from llmkit.terminal import CATCH_UP_TIME
+from llmkit.waiting import wait_or_stop
 
 if TYPE_CHECKING:
     from llmkit.events import Event
@@ -36,11 +37,7 @@ class GridFollower:
 
     def final(self) -> dict[str, str]:
         """Wait for the end and return the static output. An interrupt stops all cells."""
-        try:
-            self._comparison.wait()
-        except KeyboardInterrupt:
-            self._comparison.cancel()
-            self._comparison.wait()
+        wait_or_stop(self._comparison)
         self._ended.wait(CATCH_UP_TIME)
         with self._lock:
             self._state.patch()

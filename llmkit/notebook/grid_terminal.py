@@ -13,6 +13,7 @@ from llmkit.notebook.grid_words import rate_words, summary
 from llmkit.notebook.visible import one_line
 from llmkit.notebook.words import STATUS_WORDS, error_line
 from llmkit.terminal import CATCH_UP_TIME, write
+from llmkit.waiting import wait_or_stop
 
 if TYPE_CHECKING:
     from llmkit.events import Event
@@ -57,11 +58,7 @@ class GridTable:
     def wait(self) -> None:
         """Wait until all cells have ended and are printed. An interrupt stops them."""
         atexit.unregister(self.wait)
-        try:
-            self._comparison.wait()
-        except KeyboardInterrupt:
-            self._comparison.cancel()
-            self._comparison.wait()
+        wait_or_stop(self._comparison)
         self._ended.wait(CATCH_UP_TIME)
 
     def _take(self, cell: Cell | None, event: Event | None) -> None:
